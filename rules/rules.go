@@ -1,0 +1,230 @@
+package rules
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+
+	"rebase/query"
+	"rebase/tree"
+)
+
+// Rules are a database's rules, ready to be asked.
+type Rules struct {
+	root    *node
+	indexes []IndexDef
+	strict  []byte
+}
+
+// node is a location of the rules tree, or all locations that a wildcard
+// stands for.
+type node struct {
+	children map[string]*node
+	wild     *node
+	indexes  []query.Index
+	below    bool // something is indexed here or below
+}
+
+// Wildcard stands in a pattern for a "$name" of the rules: any one key.
+const Wildcard = "$"
+
+// IndexDef is one declared index.
+type IndexDef struct {
+	Pattern []string // keys from the root, or Wildcard, of the node whose children are indexed
+	Index   query.Index
+}
+
+// Parse reads a rules document. The error is an *[Error].
+func Parse(text []byte) (*Rules, error) {
+	p := &parser{data: text}
+	doc, err := p.document()
+	if err != nil {
+		return nil, err
+	}
+	if doc.kind != '{' || len(doc.members) != 1 || doc.members[0].key != "rules" {
+		at := doc.offset
+		for _, m := range doc.members {
+			if m.key != "rules" {
+				at = m.offset
+				break
+			}
+		}
+		return nil, p.errorAt(at, `Expected an object with exactly one key, "rules"`)
+	}
+	c := compiler{parser: p, rules: &Rules{}}
+	root, err := c.node(&doc.members[0].value)
+	if err != nil {
+		return nil, err
+	}
+	c.rules.root = root
+	c.rules.strict = append(appendStrict(nil, &doc, 0), '\n')
+	return c.rules, nil
+}
+
+// Strict returns the document as JSON without comments, members in their
+// order, as a new slice.
+func (r *Rules) Strict() []byte {
+	if r == nil {
+		return []byte("{\n  \"rules\": {}\n}\n")
+	}
+	return bytes.Clone(r.strict)
+}
+
+// Indexes returns every declared index once, in the document's order. By
+// ".key" and ".priority" everything is ordered anyway, so those are not among
+// them.
+func (r *Rules) Indexes() []IndexDef {
+	if r == nil {
+		return nil
+	}
+	return slices.Clone(r.indexes)
+}
+
+// IndexesAt returns the indexes over the children of the node at p. The slice
+// must not be modified.
+func (r *Rules) IndexesAt(p tree.Path) []query.Index {
+	if n := r.at(p); n != nil {
+		return n.indexes
+	}
+	return nil
+}
+
+// HasIndexUnder reports whether an index is declared for p or for anything
+// below it.
+func (r *Rules) HasIndexUnder(p tree.Path) bool {
+	n := r.at(p)
+	return n != nil && n.below
+}
+
+func (r *Rules) at(p tree.Path) *node {
+	if r == nil {
+		return nil
+	}
+	n := r.root
+	for n != nil && !p.IsRoot() {
+		var key string
+		key, p = p.Front()
+		if child, ok := n.children[key]; ok {
+			n = child
+		} else {
+			n = n.wild
+		}
+	}
+	return n
+}
+
+// compiler makes nodes of the parsed document.
+type compiler struct {
+	*parser
+	rules   *Rules
+	pattern []string
+	names   []string // the wildcards of the path
+}
+
+func (c *compiler) node(v *value) (*node, error) {
+	if v.kind != '{' {
+		return nil, c.errorAt(v.offset, "Expected '{'")
+	}
+	n := &node{}
+	for i := range v.members {
+		m := &v.members[i]
+		var err error
+		switch {
+		case m.key == ".indexOn":
+			err = c.indexOn(n, &m.value)
+		case m.key == ".read" || m.key == ".write" || m.key == ".validate":
+			if m.value.kind != '"' && m.value.kind != 't' && m.value.kind != 'f' {
+				err = c.errorAt(m.value.offset, "Expected a string or a boolean as the value of %s", quote(m.key))
+			}
+		case strings.HasPrefix(m.key, "."):
+			err = c.errorAt(m.offset, "Unknown rule %s; the rules are .read, .write, .validate and .indexOn", quote(m.key))
+		case strings.HasPrefix(m.key, "$"):
+			err = c.wildcard(n, m)
+		default:
+			err = c.child(n, m)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return n, nil
+}
+
+func (c *compiler) child(n *node, m *member) error {
+	if err := tree.CheckKey(m.key); err != nil {
+		return c.errorAt(m.offset, "Invalid key %s: keys are 1 to %d bytes without control characters and . $ # [ ] /", quote(m.key), tree.MaxKeyBytes)
+	}
+	child, err := c.descend(m, m.key)
+	if err != nil {
+		return err
+	}
+	if n.children == nil {
+		n.children = make(map[string]*node)
+	}
+	n.children[m.key] = child
+	n.below = n.below || child.below
+	return nil
+}
+
+func (c *compiler) wildcard(n *node, m *member) error {
+	switch {
+	case !isName(m.key[1:]):
+		return c.errorAt(m.offset, "Invalid wildcard %s: it is $ and a name of letters, digits and _", quote(m.key))
+	case n.wild != nil:
+		return c.errorAt(m.offset, "Only one wildcard may stand beside others: %s is the second", quote(m.key))
+	case slices.Contains(c.names, m.key):
+		return c.errorAt(m.offset, "The wildcard %s is already used above", quote(m.key))
+	}
+	c.names = append(c.names, m.key)
+	child, err := c.descend(m, Wildcard)
+	if err != nil {
+		return err
+	}
+	c.names = c.names[:len(c.names)-1]
+	n.wild = child
+	n.below = n.below || child.below
+	return nil
+}
+
+func (c *compiler) descend(m *member, key string) (*node, error) {
+	c.pattern = append(c.pattern, key)
+	child, err := c.node(&m.value)
+	c.pattern = c.pattern[:len(c.pattern)-1]
+	return child, err
+}
+
+func isName(s string) bool {
+	for _, r := range s {
+		if r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func (c *compiler) indexOn(n *node, v *value) error {
+	items := v.items
+	switch v.kind {
+	case '"':
+		items = []value{*v}
+	case '[':
+	default:
+		return c.errorAt(v.offset, "Expected a string or an array of strings as the value of .indexOn")
+	}
+	for i := range items {
+		if items[i].kind != '"' {
+			return c.errorAt(items[i].offset, "Expected a string in .indexOn")
+		}
+		ix, err := query.ParseIndex(items[i].text)
+		if err != nil {
+			return c.errorAt(items[i].offset, "Invalid index %s: it is .value or the path of a child", quote(items[i].text))
+		}
+		if ix.Kind == query.ByKey || ix.Kind == query.ByPriority || slices.Contains(n.indexes, ix) {
+			continue
+		}
+		n.indexes = append(n.indexes, ix)
+		n.below = true
+		c.rules.indexes = append(c.rules.indexes, IndexDef{Pattern: slices.Clone(c.pattern), Index: ix})
+	}
+	return nil
+}
