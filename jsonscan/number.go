@@ -1,0 +1,68 @@
+package jsonscan
+
+import "strconv"
+
+// Number reads a number and returns its text, which aliases the data and follows the grammar of RFC 8259.
+func (s *Scanner) Number() ([]byte, error) {
+	s.next()
+	start, data := s.pos, s.data
+	i := start
+	digits := func() bool {
+		from := i
+		for i < len(data) && data[i]-'0' <= 9 {
+			i++
+		}
+		return i > from
+	}
+	if i < len(data) && data[i] == '-' {
+		i++
+	}
+	if i < len(data) && data[i] == '0' {
+		i++
+	} else if !digits() {
+		s.pos = i
+		if i == start {
+			return nil, s.unexpected("a number")
+		}
+		return nil, s.unexpected("a digit")
+	}
+	if i < len(data) && data[i] == '.' {
+		i++
+		if !digits() {
+			s.pos = i
+			return nil, s.unexpected("a digit")
+		}
+	}
+	if i < len(data) && data[i]|0x20 == 'e' {
+		i++
+		if i < len(data) && (data[i] == '+' || data[i] == '-') {
+			i++
+		}
+		if !digits() {
+			s.pos = i
+			return nil, s.unexpected("a digit")
+		}
+	}
+	if i < len(data) && data[i]-'0' <= 9 { // 01
+		s.pos = i
+		return nil, s.Errorf(i, "a number must not start with a superfluous zero")
+	}
+	s.pos = i
+	return data[start:i:i], nil
+}
+
+// Int reads a number that has neither a fraction nor an exponent and fits in an int64.
+func (s *Scanner) Int() (int64, error) {
+	s.next()
+	start := s.pos
+	text, err := s.Number()
+	if err != nil {
+		return 0, err
+	}
+	v, err := strconv.ParseInt(string(text), 10, 64)
+	if err != nil {
+		s.pos = start
+		return 0, s.Errorf(start, "expected an integer of at most 64 bits")
+	}
+	return v, nil
+}
