@@ -152,9 +152,7 @@ func (p *parser) object(depth int) (*Node, error) {
 	var (
 		base   = len(p.stack)
 		sorted = true
-		leaf   *Node // from .value or .sv
-		meta   string
-		prio   *Node
+		m      meta
 	)
 	for first := true; ; first = false {
 		more, err := p.s.More(first, '}')
@@ -171,19 +169,7 @@ func (p *parser) object(depth int) (*Node, error) {
 			return nil, err
 		}
 		if len(text) > 0 && text[0] == '.' {
-			switch string(text) {
-			case ".value":
-				leaf, err = p.dotValue(leaf, depth)
-				meta = ".value"
-			case ".sv":
-				leaf, err = p.dotSV()
-				meta = ".sv"
-			case PriorityKey:
-				prio, err = p.dotPriority()
-			default:
-				err = p.keyError(at, &KeyError{Key: string(text), Reason: "only .value, .priority and .sv begin with a dot"})
-			}
-			if err != nil {
+			if err := p.meta(text, at, &m); err != nil {
 				return nil, err
 			}
 			continue
@@ -213,16 +199,77 @@ func (p *parser) object(depth int) (*Node, error) {
 		p.stack = append(p.stack, Child{key, child})
 	}
 	n := p.pop(base, sorted)
-	if leaf != nil {
+	if m.leaf != nil {
 		if n != nil {
-			return nil, &ValueError{Reason: meta + " together with children"}
+			return nil, errLeafAndChildren(m.from)
 		}
-		n = leaf
+		n = m.leaf
 	}
-	if prio != nil {
-		n = n.WithPriority(prio)
+	if m.prio != nil {
+		n = n.WithPriority(m.prio)
 	}
 	return n, nil
+}
+
+// meta is what the members of an object that begin with a dot say.
+type meta struct {
+	leaf *Node
+	from string // the member that gave the leaf
+	prio *Node
+}
+
+func errLeafAndChildren(from string) error {
+	return &ValueError{Reason: from + " together with other members"}
+}
+
+// meta reads the colon and value of a member whose key, at that offset, begins with a dot.
+func (p *parser) meta(key []byte, offset int, m *meta) error {
+	var name string
+	switch string(key) {
+	case ".value":
+		name = ".value"
+	case ".sv":
+		name = ".sv"
+	case PriorityKey:
+		name = PriorityKey
+	default:
+		return p.keyError(offset, unknownMeta(key))
+	}
+	if err := p.s.Colon(); err != nil {
+		return err
+	}
+	return p.metaValue(name, m)
+}
+
+func unknownMeta(key []byte) *KeyError {
+	return &KeyError{Key: string(key), Reason: "only .value, .priority and .sv begin with a dot"}
+}
+
+// metaValue reads the value of a ".value", ".sv" or ".priority" member.
+func (p *parser) metaValue(name string, m *meta) error {
+	if name == PriorityKey {
+		n, err := p.value(MaxDepth - 1) // deep enough for what is needed to say that an object is wrong
+		if err == nil {
+			err = CheckPriority(n)
+		}
+		m.prio = n
+		return err
+	}
+	var n *Node
+	var err error
+	if name == ".sv" {
+		n, err = p.serverValue()
+	} else if n, err = p.value(MaxDepth - 1); err == nil && n != nil && (n.kind == Object || n.prio != nil) {
+		err = &ValueError{Reason: ".value must be a leaf"}
+	}
+	if err != nil || n == nil {
+		return err
+	}
+	if m.leaf != nil && m.from != name {
+		return errLeafAndChildren(name)
+	}
+	m.leaf, m.from = n, name
+	return nil
 }
 
 // key returns text as a checked key.
@@ -263,36 +310,6 @@ func (p *parser) keyError(offset int, err error) error {
 	return err
 }
 
-// dotValue reads the value of a ".value" member. before is the leaf of an earlier such member.
-func (p *parser) dotValue(before *Node, depth int) (*Node, error) {
-	if err := p.s.Colon(); err != nil {
-		return nil, err
-	}
-	n, err := p.value(depth)
-	if err != nil {
-		return nil, err
-	}
-	if n == nil {
-		return before, nil
-	}
-	if n.kind == Object || n.prio != nil {
-		return nil, &ValueError{Reason: ".value must be a leaf"}
-	}
-	return n, nil
-}
-
-// dotPriority reads the value of a ".priority" member.
-func (p *parser) dotPriority() (*Node, error) {
-	if err := p.s.Colon(); err != nil {
-		return nil, err
-	}
-	n, err := p.value(MaxDepth - 1) // deep enough for what is needed to say that an object is wrong
-	if err != nil {
-		return nil, err
-	}
-	return n, CheckPriority(n)
-}
-
 // CheckPriority returns a *ValueError unless n can be a priority: nil, or a number, string or server value that has no
 // priority of its own.
 func CheckPriority(n *Node) error {
@@ -307,11 +324,8 @@ func CheckPriority(n *Node) error {
 	return &ValueError{Reason: "a priority must be null, a number, a string or a server value"}
 }
 
-// dotSV reads the value of a ".sv" member.
-func (p *parser) dotSV() (*Node, error) {
-	if err := p.s.Colon(); err != nil {
-		return nil, err
-	}
+// serverValue reads the value of a ".sv" member.
+func (p *parser) serverValue() (*Node, error) {
 	malformed := &ValueError{Reason: `.sv must be "timestamp" or {"increment": <number>}`}
 	switch p.s.Peek() {
 	case '"':
@@ -377,7 +391,7 @@ func indexKey(i int) string {
 	return strconv.Itoa(i)
 }
 
-// checkUTF8 reports whether s may be a string value.
+// checkString returns an error unless s may be a string value.
 func checkString(s []byte) error {
 	if len(s) > MaxStringBytes {
 		return &LimitError{Limit: "string bytes", Got: len(s), Max: MaxStringBytes}
