@@ -1,0 +1,88 @@
+package db
+
+import (
+	"context"
+	"fmt"
+
+	"rebase/vlog"
+)
+
+// The apply loop reads ahead in pieces of readBytes, and lets those who wait for the barrier in
+// after at most groupEntries.
+const (
+	readBytes    = 4 << 20
+	groupEntries = 256
+)
+
+func (d *DB) applyLoop(ctx context.Context) {
+	defer d.done.Done()
+	for {
+		tail, err := d.vlog.WaitTail(ctx, d.applied+2)
+		if err == nil {
+			err = d.applyUpTo(ctx, tail.Next)
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			d.fail(err)
+			return
+		}
+	}
+}
+
+// applyUpTo applies the next entries below next, as many as one read gives.
+func (d *DB) applyUpTo(ctx context.Context, next vlog.Position) error {
+	entries, err := d.vlog.Read(ctx, d.applied+1, next, readBytes)
+	if err != nil {
+		return err
+	}
+	for len(entries) > 0 {
+		n := min(len(entries), groupEntries)
+		if err := d.applyGroup(entries[:n]); err != nil {
+			return err
+		}
+		entries = entries[n:]
+	}
+	return nil
+}
+
+func (d *DB) applyGroup(entries []vlog.Entry) error {
+	d.barrier.Lock()
+	defer d.barrier.Unlock()
+	for _, e := range entries {
+		if err := d.applyEntry(e); err != nil {
+			return fmt.Errorf("apply entry %d: %w", e.Pos, err)
+		}
+	}
+	return nil
+}
+
+// applyEntry decides one entry, tells the observer, and answers the proposer.
+func (d *DB) applyEntry(e vlog.Entry) error {
+	h, body, err := vlog.DecodeEnvelope(e.Payload)
+	if err != nil {
+		return err
+	}
+	op, o, err := decodeOp(body)
+	if err != nil {
+		return err
+	}
+	id := SessionID(h.Session)
+	res, change, err := d.machine.apply(uint64(e.Pos), id, h.Seq, op, o)
+	if err != nil {
+		return err
+	}
+	d.applied = e.Pos
+	d.stats.count(op, &res)
+	if res.Replayed {
+		d.log.Info("a write that was sent again was not applied again", "session", id, "seq", h.Seq, "path", "/"+string(op.Path), "namespace", op.NS)
+	}
+	if change != nil && d.observer != nil {
+		d.observer.Applied(change)
+	}
+	if done, ok := d.prop.answered(id, h.Seq); ok {
+		done(res)
+	}
+	return nil
+}

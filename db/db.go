@@ -1,0 +1,265 @@
+package db
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"rebase/rules"
+	"rebase/store"
+	"rebase/vlog"
+)
+
+// Log is what the database needs of the shared log; *vlog.Log implements it.
+type Log interface {
+	Append(ctx context.Context, payloads ...[]byte) (vlog.Position, error)
+	Tail(ctx context.Context) (vlog.Tail, error)
+	WaitTail(ctx context.Context, atLeast vlog.Position) (vlog.Tail, error)
+	Read(ctx context.Context, from, to vlog.Position, maxBytes int) ([]vlog.Entry, error)
+}
+
+var _ Log = (*vlog.Log)(nil)
+
+// Observer hears of every change.
+type Observer interface {
+	// Applied is called on the apply goroutine, in log order, while the store is in the state
+	// right after the change. It must not block.
+	Applied(c *Change)
+}
+
+// Options are the parts of a database.
+type Options struct {
+	Log      Log
+	Store    *store.Store
+	Observer Observer         // may be nil
+	Now      func() time.Time // nil: time.Now
+	Logger   *slog.Logger     // nil: slog.Default()
+}
+
+// DB is an open database: all namespaces of one log. It is safe for concurrent use.
+type DB struct {
+	vlog     Log
+	store    *store.Store
+	observer Observer
+	clock    func() time.Time
+	log      *slog.Logger
+
+	lastTime atomic.Int64
+	server   *Session // of callers without a session of their own
+
+	sessionsMu sync.Mutex
+	sessions   map[SessionID]*Session
+
+	// barrier is held while entries are applied. It guards machine and applied.
+	barrier sync.Mutex
+	machine *machine
+	applied vlog.Position
+
+	prop     proposer
+	failOnce sync.Once
+	failed   chan struct{} // closed when the database can no longer go on
+	failure  error         // set before failed is closed
+	cancel   context.CancelFunc
+	done     sync.WaitGroup
+	stats    counters
+}
+
+// Open brings the store forward to the log's tail and begins to take operations. Sessions that
+// were alive when the server last ended are ended now: their onDisconnect operations run.
+// The log and the store stay the caller's to close, after Close.
+func Open(ctx context.Context, o Options) (*DB, error) {
+	d := &DB{
+		vlog: o.Log, store: o.Store, observer: o.Observer, clock: o.Now, log: o.Logger,
+		sessions: map[SessionID]*Session{},
+		failed:   make(chan struct{}),
+	}
+	if d.clock == nil {
+		d.clock = time.Now
+	}
+	if d.log == nil {
+		d.log = slog.Default()
+	}
+	d.prop.init()
+	var err error
+	if d.machine, err = newMachine(o.Store); err != nil {
+		return nil, err
+	}
+	if err := d.recover(ctx); err != nil {
+		return nil, err
+	}
+	run, cancel := context.WithCancel(context.Background())
+	d.cancel = cancel
+	d.done.Add(2)
+	go d.applyLoop(run)
+	go d.proposeLoop(run)
+	d.server = d.NewSession("", "")
+	if err := d.endLeftSessions(ctx); err != nil {
+		d.Close(ctx)
+		return nil, err
+	}
+	return d, nil
+}
+
+// recover replays what the log has and the store does not.
+func (d *DB) recover(ctx context.Context) error {
+	d.applied = vlog.Position(d.store.Applied())
+	tail, err := d.vlog.Tail(ctx)
+	if err != nil {
+		return fmt.Errorf("log: %w", err)
+	}
+	if d.applied >= tail.Next {
+		return fmt.Errorf("the store has applied entry %d, but the log ends before %d: the log has lost entries, or belongs to another store; restore both from one backup", d.applied, tail.Next)
+	}
+	begin, from := time.Now(), d.applied
+	for d.applied+1 < tail.Next {
+		if err := d.applyUpTo(ctx, tail.Next); err != nil {
+			var trimmed *vlog.TrimmedError
+			if errors.As(err, &trimmed) {
+				return fmt.Errorf("the store has applied entry %d, but the log begins at %d: the store is too old; restore a newer one", d.applied, trimmed.First)
+			}
+			return fmt.Errorf("replay: %w", err)
+		}
+	}
+	if d.applied > from {
+		d.log.Info("replayed the log", "entries", d.applied-from, "up_to", d.applied, "took", time.Since(begin).Round(time.Millisecond))
+	}
+	return nil
+}
+
+// endLeftSessions ends the sessions that the last run of the server left alive.
+func (d *DB) endLeftSessions(ctx context.Context) error {
+	var left []SessionID
+	err := d.store.ScanMeta([]byte{recSession}, func(key, _ []byte) bool {
+		left = append(left, SessionID(key[1:]))
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	var wait sync.WaitGroup
+	for _, id := range left {
+		s, ok, err := loadSession(d.store, id)
+		if err != nil {
+			return err
+		}
+		if !ok || s.endedAt != 0 {
+			continue
+		}
+		wait.Add(1)
+		op := &Op{Kind: opEndSession, NS: s.ns}
+		d.enqueue(id, s.lastSeq+1, op, origin{now: d.now()}, func(Result) { wait.Done() })
+	}
+	finished := make(chan struct{})
+	go func() { wait.Wait(); close(finished) }()
+	select {
+	case <-finished:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return d.Err()
+}
+
+// Close stops taking operations, lets those under way finish, and stops the goroutines. It ends
+// no session: what is left alive is ended by the next Open.
+func (d *DB) Close(ctx context.Context) error {
+	d.prop.close()
+	var err error
+	select {
+	case <-d.prop.idle:
+	case <-d.failed:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	d.fail(ErrClosed)
+	d.cancel()
+	d.done.Wait()
+	if cause := d.Err(); err == nil && !errors.Is(cause, ErrClosed) {
+		err = cause
+	}
+	return err
+}
+
+// Barrier runs f between two applied entries; pos is the position of the last one. While f
+// runs nothing is applied: it must be short, and must neither propose nor call Barrier.
+func (d *DB) Barrier(f func(pos uint64)) {
+	d.barrier.Lock()
+	defer d.barrier.Unlock()
+	f(uint64(d.applied))
+}
+
+// Store is where the state is; it is read freely, but written only by the database.
+func (d *DB) Store() *store.Store { return d.store }
+
+// Snapshot is the state at one position.
+func (d *DB) Snapshot() *store.Snapshot { return d.store.Snapshot() }
+
+// Rules returns the rules of a namespace as they were given and as they were understood; both
+// are nil if none were ever set.
+func (d *DB) Rules(ns string) (text []byte, r *rules.Rules) {
+	d.Barrier(func(uint64) {
+		if set := d.machine.rules[ns]; set != nil {
+			text, r = set.text, set.parsed
+		}
+	})
+	return text, r
+}
+
+// Do proposes an operation on op.NS for a caller that has no session, and waits. Operations
+// that belong to a session (onDisconnect) are refused.
+func (d *DB) Do(ctx context.Context, op *Op) Result {
+	switch op.Kind {
+	case OpSet, OpMerge, OpSetRules:
+		return d.server.Do(ctx, op)
+	}
+	return Result{Err: invalidf("kind %d needs a session", op.Kind)}
+}
+
+// Failed is closed when the database can no longer go on; Err then tells why. Operations are
+// refused from then on, and the process should end: a restart recovers from the log.
+func (d *DB) Failed() <-chan struct{} { return d.failed }
+
+// Err is nil while the database works.
+func (d *DB) Err() error {
+	select {
+	case <-d.failed:
+		return d.failure
+	default:
+		return nil
+	}
+}
+
+func (d *DB) fail(err error) {
+	d.failOnce.Do(func() {
+		d.failure = err
+		close(d.failed)
+		if !errors.Is(err, ErrClosed) {
+			d.log.Error("the database stops", "err", err)
+		}
+	})
+	d.prop.refuse(d.failure)
+}
+
+// now is the proposer's time in milliseconds. It never goes back, so that a step of the
+// machine's clock does not reorder timestamps within one run.
+func (d *DB) now() int64 {
+	t := d.clock().UnixMilli()
+	for {
+		last := d.lastTime.Load()
+		if t <= last {
+			return last
+		}
+		if d.lastTime.CompareAndSwap(last, t) {
+			return t
+		}
+	}
+}
+
+func newSessionID() (id SessionID) {
+	rand.Read(id[:])
+	return id
+}

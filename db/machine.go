@@ -1,0 +1,384 @@
+package db
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"rebase/rules"
+	"rebase/store"
+	"rebase/tree"
+)
+
+// machine is the deterministic core: it decides one entry after the other against the state
+// in the store. It knows no log, goroutine or clock.
+type machine struct {
+	store    *store.Store
+	sessions map[SessionID]*sessionState // those alive, as far as they have been met
+	rules    map[string]*ruleset
+	ended    int // how many e records there are
+}
+
+type ruleset struct {
+	text   []byte
+	parsed *rules.Rules
+}
+
+// Change is what one entry did to a namespace.
+type Change struct {
+	NS      string
+	Base    tree.Path
+	Updates []Update // relative to Base and disjoint; values are as stored
+	Merge   bool     // several nodes at once: one event for observers
+	Pos     uint64
+}
+
+func newMachine(s *store.Store) (*machine, error) {
+	m := &machine{store: s, sessions: map[SessionID]*sessionState{}, rules: map[string]*ruleset{}}
+	var bad error
+	err := s.ScanMeta([]byte{recRules}, func(key, val []byte) bool {
+		text := append([]byte(nil), val...)
+		parsed, err := rules.Parse(text)
+		if err != nil {
+			bad = fmt.Errorf("stored rules of namespace %s: %w", key[1:], err)
+			return false
+		}
+		m.rules[string(key[1:])] = &ruleset{text, parsed}
+		return true
+	})
+	if err == nil {
+		err = bad
+	}
+	if err != nil {
+		return nil, err
+	}
+	for ns, r := range m.rules {
+		if err := s.SetIndexes(ns, r.parsed); err != nil {
+			return nil, err
+		}
+	}
+	return m, s.ScanMeta([]byte{recEnded}, func(_, _ []byte) bool { m.ended++; return true })
+}
+
+// session returns the state of a session, from memory or from its records.
+func (m *machine) session(id SessionID, ns string) (*sessionState, error) {
+	if s, ok := m.sessions[id]; ok {
+		return s, nil
+	}
+	s, ok, err := loadSession(m.store, id)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		s.ns = ns
+	}
+	m.sessions[id] = s
+	return s, nil
+}
+
+// apply decides the entry at pos and commits its effects. An error means that the state can
+// no longer be trusted to follow the log, and is final; a refusal is in the Result.
+func (m *machine) apply(pos uint64, id SessionID, seq uint64, op *Op, o origin) (Result, *Change, error) {
+	s, err := m.session(id, op.NS)
+	if err != nil {
+		return Result{}, nil, err
+	}
+	res := Result{Pos: pos, Time: o.now}
+	if seq <= s.lastSeq {
+		// The log holds the entry twice, as it may after a switch of its loglet.
+		res.Replayed = true
+		b := m.store.NewBatch()
+		return res, nil, b.Commit(pos)
+	}
+	s.lastSeq = seq
+	s.confirmed = max(s.confirmed, o.confirmed)
+
+	b := m.store.NewBatch()
+	var change *Change
+	if replayed, err := m.isReplay(b, op, o); err != nil {
+		b.Discard()
+		return res, nil, err
+	} else if replayed {
+		res.Replayed = true
+		res.Value, res.Updates = op.Value, op.Updates
+	} else if change, err = m.decide(b, s, op, o, &res); err != nil {
+		b.Discard()
+		return res, nil, err
+	}
+	if op.Fingerprint != 0 {
+		s.tail = append(s.tail, tailEntry{seq, op.Fingerprint, res.Err == nil})
+	}
+	if op.Kind == opEndSession {
+		err = m.end(b, s, o.now)
+	} else {
+		err = s.save(b)
+	}
+	if err != nil {
+		b.Discard()
+		return res, nil, err
+	}
+	if err := b.Commit(pos); err != nil {
+		return res, nil, err
+	}
+	if change != nil {
+		change.Pos = pos
+	}
+	return res, change, m.afterCommit(op, &res)
+}
+
+// afterCommit switches what is kept outside the batch.
+func (m *machine) afterCommit(op *Op, res *Result) error {
+	if op.Kind != OpSetRules || res.Err != nil {
+		return nil
+	}
+	return m.store.SetIndexes(op.NS, m.rules[op.NS].parsed)
+}
+
+// decide evaluates the operation on the state and adds its effects to b. Nothing is added
+// when the operation is refused.
+func (m *machine) decide(b *store.Batch, s *sessionState, op *Op, o origin, res *Result) (*Change, error) {
+	switch op.Kind {
+	case OpSet:
+		return m.set(b, op, o.now, res)
+	case OpMerge:
+		return m.merge(b, op, o.now, res)
+	case OpDisconnectSet:
+		return nil, m.enqueue(b, s, res, op.Path, []Update{{"", op.Priority, op.Value}})
+	case OpDisconnectMerge:
+		return nil, m.enqueue(b, s, res, op.Path, op.Updates)
+	case OpDisconnectCancel:
+		s.queue = s.queue.cancel(op.Path)
+		s.saveQueue(b)
+		return nil, nil
+	case OpSetRules:
+		parsed, err := rules.Parse(op.Rules)
+		if err != nil {
+			res.Err = err
+			return nil, nil
+		}
+		m.rules[op.NS] = &ruleset{op.Rules, parsed}
+		b.SetMeta(rulesKey(op.NS), op.Rules)
+		return nil, nil
+	case opEndSession:
+		merge := &Op{NS: s.ns, Updates: s.queue}
+		s.queue = nil
+		if len(merge.Updates) == 0 || s.ns == "" {
+			return nil, nil
+		}
+		return m.merge(b, merge, o.now, res)
+	}
+	res.Err = invalidf("unknown kind %d", op.Kind)
+	return nil, nil
+}
+
+func (m *machine) set(b *store.Batch, op *Op, now int64, res *Result) (change *Change, err error) {
+	if op.Hash != nil {
+		current, err := m.store.Get(op.NS, op.Path)
+		if err != nil {
+			return nil, err
+		}
+		if tree.Hash(current) != *op.Hash {
+			res.Err, res.Current = ErrStale, current
+			return nil, nil
+		}
+	}
+	u := Update{Priority: op.Priority, Value: op.Value}
+	if op.Priority {
+		if exists, err := exists(m.store, op.NS, op.Path); err != nil {
+			return nil, err
+		} else if !exists {
+			res.Err = ErrNoNode
+			return nil, nil
+		}
+	}
+	if err := m.resolve(op.NS, op.Path, &u, now); err != nil {
+		return nil, err
+	}
+	if u.Priority {
+		err = b.SetPriority(op.NS, op.Path, u.Value)
+	} else {
+		err = b.Set(op.NS, op.Path, u.Value)
+	}
+	if err != nil {
+		return nil, err
+	}
+	res.Value = u.Value
+	return &Change{NS: op.NS, Base: op.Path, Updates: []Update{u}}, nil
+}
+
+func (m *machine) merge(b *store.Batch, op *Op, now int64, res *Result) (*Change, error) {
+	updates := make([]Update, 0, len(op.Updates))
+	for _, u := range op.Updates {
+		if u.Priority {
+			continue
+		}
+		if err := m.resolve(op.NS, op.Path.Join(u.Path), &u, now); err != nil {
+			return nil, err
+		}
+		updates = append(updates, u)
+	}
+	for i := range updates {
+		if err := b.Set(op.NS, op.Path.Join(updates[i].Path), updates[i].Value); err != nil {
+			return nil, err
+		}
+	}
+	// Priorities come last, since the same merge may create their nodes. The priority of a
+	// node that is not there is no error here: somebody else may just have removed it.
+	for _, u := range op.Updates {
+		if !u.Priority {
+			continue
+		}
+		p := op.Path.Join(u.Path)
+		if exists, err := exists(b, op.NS, p); err != nil {
+			return nil, err
+		} else if !exists {
+			continue
+		}
+		if err := m.resolve(op.NS, p, &u, now); err != nil {
+			return nil, err
+		}
+		if err := b.SetPriority(op.NS, p, u.Value); err != nil {
+			return nil, err
+		}
+		updates = append(updates, u)
+	}
+	res.Updates = updates
+	if len(updates) == 0 {
+		return nil, nil
+	}
+	return &Change{NS: op.NS, Base: op.Path, Updates: updates, Merge: true}, nil
+}
+
+func exists(r store.Reader, ns string, p tree.Path) (bool, error) {
+	leaf, object, err := r.Leaf(ns, p)
+	return leaf != nil || object, err
+}
+
+// resolve replaces the server values in u by what they mean at time now and on the state
+// before the write.
+func (m *machine) resolve(ns string, p tree.Path, u *Update, now int64) error {
+	if !u.Value.HasServerValues() {
+		return nil
+	}
+	var bad error
+	u.Value = u.Value.Resolve(now, func(rel tree.Path) *tree.Node {
+		if u.Priority {
+			return nil
+		}
+		leaf, _, err := m.store.Leaf(ns, p.Join(rel))
+		if err != nil {
+			bad = err
+		}
+		return leaf
+	})
+	return bad
+}
+
+func (m *machine) enqueue(b *store.Batch, s *sessionState, res *Result, base tree.Path, updates []Update) error {
+	if len(s.queue)+len(updates) > MaxDisconnectOps {
+		res.Err = &tree.LimitError{Limit: "onDisconnect operations", Path: base, Got: len(s.queue) + len(updates), Max: MaxDisconnectOps}
+		return nil
+	}
+	for _, u := range updates {
+		s.queue = s.queue.set(base.Join(u.Path), u.Priority, u.Value)
+	}
+	s.saveQueue(b)
+	return nil
+}
+
+// isReplay tells whether the entry is a write that has been applied before, and consumes the
+// memory of that write.
+func (m *machine) isReplay(b *store.Batch, op *Op, o origin) (bool, error) {
+	if o.replayOf == nil {
+		return false, nil
+	}
+	old, err := m.session(o.replayOf.session, "")
+	if err != nil {
+		return false, err
+	}
+	if old.endedAt != 0 || !old.stored {
+		// Its records say all there is; it is not kept in memory.
+		defer delete(m.sessions, old.id)
+	}
+	for i, e := range old.tail {
+		if e.seq != o.replayOf.seq || e.fingerprint != op.Fingerprint {
+			continue
+		}
+		// Setting the fingerprint to 0 keeps the entry's place in its chunk.
+		old.tail[i].fingerprint = 0
+		rewriteChunk(b, old, e.seq/tailChunk)
+		return e.applied, nil
+	}
+	return false, nil
+}
+
+// rewriteChunk saves one chunk of a session's tail that has been changed in place.
+func rewriteChunk(b *store.Batch, s *sessionState, chunk uint64) {
+	lo, hi := 0, 0
+	for i, e := range s.tail {
+		if e.seq/tailChunk < chunk {
+			lo = i + 1
+		}
+		if e.seq/tailChunk <= chunk {
+			hi = i + 1
+		}
+	}
+	b.SetMeta(tailKey(s.id, chunk), s.chunkRecord(s.tail[lo:hi]))
+}
+
+// end closes the session: what it queued has been written by decide.
+func (m *machine) end(b *store.Batch, s *sessionState, now int64) error {
+	delete(m.sessions, s.id)
+	s.dropConfirmed()
+	if len(s.tail) == 0 {
+		s.forget(b)
+		return m.expire(b, now)
+	}
+	s.endedAt = max(now, 1)
+	if err := s.save(b); err != nil {
+		return err
+	}
+	s.saveHead(b)
+	s.saveQueue(b)
+	b.SetMeta(endedKey(s.endedAt, s.id), []byte{})
+	m.ended++
+	return m.expire(b, now)
+}
+
+// expire forgets ended sessions that are too old or too many, a few at a time.
+func (m *machine) expire(b *store.Batch, now int64) error {
+	const atOnce = 4
+	var old []SessionID
+	err := m.store.ScanMeta([]byte{recEnded}, func(key, _ []byte) bool {
+		at := int64(binary.BigEndian.Uint64(key[1:]))
+		if at > now-endedTTL && m.ended-len(old) <= maxEnded {
+			return false
+		}
+		old = append(old, SessionID(key[9:]))
+		return len(old) < atOnce
+	})
+	if err != nil {
+		return err
+	}
+	for _, id := range old {
+		s, _, err := loadSession(m.store, id)
+		if err != nil {
+			return err
+		}
+		s.forget(b)
+		delete(m.sessions, id)
+		m.ended--
+	}
+	return nil
+}
+
+// resendable returns the writes of a session that its client may send again.
+func (m *machine) resendable(id SessionID) ([]tailEntry, error) {
+	s, ok := m.sessions[id]
+	if !ok {
+		var err error
+		if s, ok, err = loadSession(m.store, id); err != nil || !ok {
+			return nil, err
+		}
+	}
+	return append([]tailEntry(nil), s.tail...), nil
+}

@@ -1,0 +1,198 @@
+package db
+
+import (
+	"errors"
+	"fmt"
+
+	"rebase/rules"
+	"rebase/tree"
+)
+
+// OpKind says what an operation does.
+type OpKind uint8
+
+const (
+	// OpSet replaces the node at Path (or its priority) by Value.
+	OpSet OpKind = iota + 1
+	// OpMerge replaces the nodes named by Updates, all of them or none.
+	OpMerge
+	// OpDisconnectSet queues a set for the end of the session.
+	OpDisconnectSet
+	// OpDisconnectMerge queues a merge for the end of the session.
+	OpDisconnectMerge
+	// OpDisconnectCancel drops what is queued at Path and below.
+	OpDisconnectCancel
+	// OpSetRules replaces the rules of the namespace by Rules.
+	OpSetRules
+	// opEndSession runs and clears what the session has queued.
+	opEndSession
+)
+
+// Update is one part of a merge: the node at Path, relative to the operation's,
+// becomes Value; with Priority set it is the node's priority that becomes Value.
+type Update struct {
+	Path     tree.Path
+	Priority bool
+	Value    *tree.Node
+}
+
+// Op is an operation on one namespace.
+type Op struct {
+	Kind     OpKind
+	NS       string
+	Path     tree.Path
+	Priority bool       // OpSet, OpDisconnectSet: the priority of the node is meant
+	Value    *tree.Node // OpSet, OpDisconnectSet; nil deletes
+	Updates  []Update   // OpMerge, OpDisconnectMerge
+
+	// Hash makes a set conditional: the node at Path must have this hash
+	// (tree.Hash), else the result is ErrStale.
+	Hash *string
+
+	// Rules is the source text for OpSetRules.
+	Rules []byte
+
+	// Fingerprint identifies the request among the writes of one client, for
+	// clients that send unanswered writes again on reconnect. 0 means that
+	// the client does not do so.
+	Fingerprint uint64
+}
+
+// Result is the outcome of an operation.
+type Result struct {
+	Err  error
+	Pos  uint64 // log position, 0 if the operation never entered the log
+	Time int64  // the operation's time, in milliseconds since the Unix epoch
+
+	// Value is what an OpSet stored: its server values are resolved.
+	Value *tree.Node
+	// Updates is what an OpMerge stored.
+	Updates []Update
+	// Current is, with ErrStale, the node as it is.
+	Current *tree.Node
+	// Replayed tells that the write had been applied before and was not
+	// applied again.
+	Replayed bool
+}
+
+// Errors of operations.
+var (
+	// ErrStale: the precondition of a conditional set does not hold.
+	ErrStale = errors.New("the node has changed: its hash is not the expected one")
+	// ErrNoNode: a priority was set on a node that does not exist.
+	ErrNoNode = errors.New("a node that does not exist cannot have a priority")
+)
+
+// Errors of a database or session that no longer takes operations.
+var (
+	ErrClosed       = errors.New("the database is closed")
+	ErrSessionEnded = errors.New("the session has ended")
+)
+
+// InvalidError says why an operation was refused before it entered the log.
+type InvalidError struct{ Reason string }
+
+func (e *InvalidError) Error() string { return "invalid operation: " + e.Reason }
+
+func invalidf(format string, args ...any) error {
+	return &InvalidError{Reason: fmt.Sprintf(format, args...)}
+}
+
+// MaxDisconnectOps bounds what one session can queue for its end.
+const MaxDisconnectOps = 10_000
+
+// MaxNamespaceBytes bounds the length of a namespace's name.
+const MaxNamespaceBytes = 128
+
+// CheckNamespace tells whether name can name a namespace: lower-case letters,
+// digits, '-', '_' and '.', beginning with a letter or a digit.
+func CheckNamespace(name string) error {
+	if name == "" || len(name) > MaxNamespaceBytes {
+		return invalidf("a namespace's name has 1 to %d characters, not %d", MaxNamespaceBytes, len(name))
+	}
+	for i := 0; i < len(name); i++ {
+		c := name[i]
+		switch {
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9':
+		case i > 0 && (c == '-' || c == '_' || c == '.'):
+		default:
+			return invalidf("namespace %q: character %q at %d is not allowed", name, c, i)
+		}
+	}
+	return nil
+}
+
+// check refuses what no state could make valid.
+func (op *Op) check() error {
+	if err := CheckNamespace(op.NS); err != nil {
+		return err
+	}
+	switch op.Kind {
+	case OpSet, OpDisconnectSet:
+		return checkNode(op.Path, op.Priority, op.Value)
+	case OpMerge, OpDisconnectMerge:
+		return op.checkUpdates()
+	case OpDisconnectCancel:
+		return nil
+	case OpSetRules:
+		_, err := rules.Parse(op.Rules)
+		return err
+	}
+	return invalidf("unknown kind %d", op.Kind)
+}
+
+func (op *Op) checkUpdates() error {
+	for _, u := range op.Updates {
+		if err := checkNode(op.Path.Join(u.Path), u.Priority, u.Value); err != nil {
+			return err
+		}
+	}
+	return checkDisjoint(op.Updates)
+}
+
+func checkNode(p tree.Path, priority bool, v *tree.Node) error {
+	if !priority {
+		if d := p.Depth() + v.Depth(); d > tree.MaxDepth {
+			return &tree.LimitError{Limit: "depth", Path: p, Got: d, Max: tree.MaxDepth}
+		}
+		return nil
+	}
+	switch v.Kind() {
+	case tree.Null, tree.Int, tree.Float, tree.String, tree.ServerValue:
+		return nil
+	}
+	return invalidf("a priority at /%s must be a number, a string or null", p)
+}
+
+// checkDisjoint refuses a merge in which one path is at or above another: the
+// outcome would depend on an order that the protocol does not define.
+func checkDisjoint(updates []Update) error {
+	if len(updates) < 2 {
+		return nil
+	}
+	seen := make(map[tree.Path]struct{}, len(updates))
+	for _, u := range updates {
+		p := u.wirePath()
+		if _, dup := seen[p]; dup {
+			return invalidf("the path %q occurs twice in one update", "/"+p)
+		}
+		seen[p] = struct{}{}
+	}
+	for _, u := range updates {
+		for p := u.wirePath(); !p.IsRoot(); {
+			p = p.Parent()
+			if _, above := seen[p]; above {
+				return invalidf("the path %q of an update is an ancestor of %q", "/"+p, "/"+u.wirePath())
+			}
+		}
+	}
+	return nil
+}
+
+// wirePath is the path as a client names it: a priority is a child of its node.
+func (u *Update) wirePath() tree.Path {
+	if u.Priority {
+		return u.Path.Child(".priority")
+	}
+	return u.Path
+}

@@ -1,0 +1,193 @@
+package db
+
+import (
+	"context"
+	"sync"
+
+	"rebase/vlog"
+)
+
+// Proposals travel in three steps, each with a queue of its own so that no step waits for
+// another: callers encode their operation into the queue; the propose loop appends everything
+// queued with one Append, which costs one sync of the disk however many there are, while the
+// next proposals gather; the apply loop reads the entries back and finds the proposers waiting
+// in the order of the log.
+//
+// The queue's bounds are the back-pressure: a caller waits while maxQueuedBytes are under way.
+
+const (
+	maxQueuedBytes = 64 << 20
+	maxAppendBytes = 8 << 20 // of one Append, unless a single entry is larger
+)
+
+// proposal is an operation on its way through the log.
+type proposal struct {
+	session SessionID
+	seq     uint64
+	payload []byte
+	done    func(Result)
+}
+
+type proposer struct {
+	mu     sync.Mutex
+	room   sync.Cond // there is room in the queue again
+	work   sync.Cond // the queue is no longer empty
+	queue  []proposal
+	bytes  int // queued and waiting
+	closed bool
+	err    error         // set: everything is refused
+	idle   chan struct{} // closed once closed is set and all proposals are answered
+
+	// waiting are the proposals that have been, or are just being, appended: oldest first.
+	waiting []proposal
+	head    int // waiting[:head] have been answered
+}
+
+func (p *proposer) init() {
+	p.room.L, p.work.L = &p.mu, &p.mu
+	p.idle = make(chan struct{})
+}
+
+// enqueue puts an operation into the queue; done is called with its result.
+func (d *DB) enqueue(id SessionID, seq uint64, op *Op, o origin, done func(Result)) {
+	payload := vlog.AppendHeader(make([]byte, 0, 128), &vlog.Header{Session: id, Seq: seq})
+	payload = appendOp(payload, op, o)
+	if len(payload) > vlog.MaxEntryBytes {
+		go done(Result{Err: vlog.ErrTooLarge})
+		return
+	}
+	p := &d.prop
+	p.mu.Lock()
+	for p.bytes > maxQueuedBytes && p.err == nil && !p.closed {
+		p.room.Wait()
+	}
+	if p.err != nil || p.closed {
+		err := p.err
+		if err == nil {
+			err = ErrClosed
+		}
+		p.mu.Unlock()
+		go done(Result{Err: err})
+		return
+	}
+	p.queue = append(p.queue, proposal{id, seq, payload, done})
+	p.bytes += len(payload)
+	if len(p.queue) == 1 {
+		p.work.Signal()
+	}
+	p.mu.Unlock()
+	d.stats.proposed.Add(1)
+}
+
+func (d *DB) proposeLoop(ctx context.Context) {
+	defer d.done.Done()
+	var payloads [][]byte
+	for {
+		batch := d.prop.take()
+		if batch == nil {
+			return
+		}
+		payloads = payloads[:0]
+		for _, p := range batch {
+			payloads = append(payloads, p.payload)
+		}
+		if _, err := d.vlog.Append(ctx, payloads...); err != nil {
+			// Whether the entries are in the log is unknown: nothing is acknowledged, and
+			// nothing more is taken, since order would be lost.
+			d.fail(err)
+			return
+		}
+		d.stats.groups.Add(1)
+		clear(payloads)
+	}
+}
+
+// take moves the next proposals from the queue to waiting, and returns them; nil at the end.
+func (p *proposer) take() []proposal {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.queue) == 0 {
+		if p.closed || p.err != nil {
+			p.checkIdle()
+			return nil
+		}
+		p.work.Wait()
+	}
+	n, size := 1, len(p.queue[0].payload)
+	for n < len(p.queue) && size+len(p.queue[n].payload) <= maxAppendBytes {
+		size += len(p.queue[n].payload)
+		n++
+	}
+	if p.head > 0 && p.head >= len(p.waiting)/2 {
+		kept := copy(p.waiting, p.waiting[p.head:])
+		clear(p.waiting[kept:])
+		p.waiting, p.head = p.waiting[:kept], 0
+	}
+	from := len(p.waiting)
+	p.waiting = append(p.waiting, p.queue[:n]...)
+	kept := copy(p.queue, p.queue[n:])
+	clear(p.queue[kept:])
+	p.queue = p.queue[:kept]
+	// A copy, because waiting moves while the caller appends.
+	return append([]proposal(nil), p.waiting[from:]...)
+}
+
+// answered takes the proposal of an applied entry off waiting. ok is false if the entry was
+// not proposed here.
+func (p *proposer) answered(id SessionID, seq uint64) (done func(Result), ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.head == len(p.waiting) {
+		return nil, false
+	}
+	w := &p.waiting[p.head]
+	if w.session != id || w.seq != seq {
+		return nil, false
+	}
+	done = w.done
+	wasFull := p.bytes > maxQueuedBytes
+	p.bytes -= len(w.payload)
+	*w = proposal{}
+	p.head++
+	if wasFull && p.bytes <= maxQueuedBytes {
+		p.room.Broadcast()
+	}
+	p.checkIdle()
+	return done, true
+}
+
+// checkIdle tells Close that nothing is under way. The caller holds mu.
+func (p *proposer) checkIdle() {
+	if p.closed && len(p.queue) == 0 && p.head == len(p.waiting) {
+		select {
+		case <-p.idle:
+		default:
+			close(p.idle)
+		}
+	}
+}
+
+func (p *proposer) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	p.work.Broadcast()
+	p.room.Broadcast()
+	p.checkIdle()
+}
+
+// refuse answers everything under way, and everything to come, with err.
+func (p *proposer) refuse(err error) {
+	p.mu.Lock()
+	if p.err == nil {
+		p.err = err
+	}
+	left := append(append([]proposal(nil), p.waiting[p.head:]...), p.queue...)
+	p.waiting, p.head, p.queue = nil, 0, nil
+	p.work.Broadcast()
+	p.room.Broadcast()
+	p.mu.Unlock()
+	for _, w := range left {
+		w.done(Result{Err: err})
+	}
+}

@@ -1,0 +1,229 @@
+package db
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+
+	"rebase/store"
+)
+
+// SessionID identifies a client session, and with a sequence number one of its proposals.
+type SessionID [16]byte
+
+// ParseSessionID reads the text form of a session id: 32 hexadecimal digits.
+func ParseSessionID(s string) (id SessionID, err error) {
+	if n, err := hex.Decode(id[:], []byte(s)); err != nil || n != len(id) || len(s) != 2*len(id) {
+		return SessionID{}, fmt.Errorf("session id %q is not 32 hexadecimal digits", s)
+	}
+	return id, nil
+}
+
+func (id SessionID) String() string { return hex.EncodeToString(id[:]) }
+
+// The state that the machine keeps of a session, beside what it wrote. It is part of the
+// database's state: written in the same batch as the effects of the entry that changed it.
+//
+// Records (docs/format/state.md):
+//
+//	s<id>          the session exists: namespace and, once it has ended, when
+//	t<id><chunk>   its writes number chunk*32 .. chunk*32+31 that may be sent again
+//	o<id>          its onDisconnect queue
+//	e<time><id>    the session ended then, and has writes that may be sent again
+//	r<namespace>   the rules of a namespace
+//
+// Writes are kept in chunks so that a write rewrites a few hundred bytes however many of a
+// session's answers are unconfirmed.
+const (
+	recSession    = 's'
+	recTail       = 't'
+	recDisconnect = 'o'
+	recEnded      = 'e'
+	recRules      = 'r'
+)
+
+const tailChunk = 32
+
+// maxTail bounds how many writes of a session are remembered: beyond it the oldest are
+// forgotten, and would be applied again if the client sent them again.
+const maxTail = 1 << 16
+
+// endedTTL is how long, in milliseconds, the writes of an ended session are remembered: a
+// phone may come back after days. maxEnded bounds how many such sessions there are.
+const (
+	endedTTL = 7 * 24 * 3600 * 1000
+	maxEnded = 100_000
+)
+
+// A tailEntry is a write whose answer the client may not have received.
+type tailEntry struct {
+	seq         uint64
+	fingerprint uint64
+	applied     bool // false: it was refused, so that a repetition is decided anew
+}
+
+// sessionState is the record of one session in memory.
+type sessionState struct {
+	id        SessionID
+	ns        string
+	stored    bool   // the s record is written
+	endedAt   int64  // 0 while the session is alive
+	lastSeq   uint64 // of the last entry that was decided
+	confirmed uint64
+	tail      []tailEntry // ascending, all above confirmed
+	firstSeq  uint64      // no t record exists for chunks below firstSeq/tailChunk
+	queue     disconnectQueue
+}
+
+func recordKey(kind byte, id SessionID) []byte {
+	return append(append(make([]byte, 0, 1+len(id)), kind), id[:]...)
+}
+
+func tailKey(id SessionID, chunk uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(append(make([]byte, 0, 25), recTail), id[:]...), chunk)
+}
+
+func endedKey(at int64, id SessionID) []byte {
+	key := binary.BigEndian.AppendUint64([]byte{recEnded}, uint64(at))
+	return append(key, id[:]...)
+}
+
+func rulesKey(ns string) []byte { return append([]byte{recRules}, ns...) }
+
+// load reads a session's records; ok is false if it has none.
+func loadSession(r store.Reader, id SessionID) (s *sessionState, ok bool, err error) {
+	s = &sessionState{id: id}
+	rec, err := r.Meta(recordKey(recSession, id))
+	if err != nil || rec == nil {
+		return s, false, err
+	}
+	s.stored = true
+	in := reader{b: rec}
+	s.ns, s.endedAt = in.string(), in.varint()
+	if in.err != nil {
+		return nil, false, fmt.Errorf("record of session %s: %w", id, in.err)
+	}
+	if s.queue, err = loadQueue(r, id); err != nil {
+		return nil, false, err
+	}
+	return s, true, s.loadTail(r)
+}
+
+func loadQueue(r store.Reader, id SessionID) (disconnectQueue, error) {
+	rec, err := r.Meta(recordKey(recDisconnect, id))
+	if err != nil || rec == nil {
+		return nil, err
+	}
+	in := reader{b: rec}
+	q := disconnectQueue(in.updates())
+	if in.err != nil {
+		return nil, fmt.Errorf("onDisconnect queue of session %s: %w", id, in.err)
+	}
+	return q, nil
+}
+
+func (s *sessionState) loadTail(r store.Reader) error {
+	var bad error
+	first := true
+	err := r.ScanMeta(recordKey(recTail, s.id), func(key, val []byte) bool {
+		if first {
+			s.firstSeq = binary.BigEndian.Uint64(key[17:]) * tailChunk
+			first = false
+		}
+		in := reader{b: val}
+		s.lastSeq, s.confirmed = in.uvarint(), in.uvarint()
+		for n := in.uvarint(); n > 0 && in.err == nil; n-- {
+			e := tailEntry{seq: in.uvarint(), fingerprint: in.uint64(), applied: in.byte() != 0}
+			s.tail = append(s.tail, e)
+		}
+		bad = in.err
+		return bad == nil
+	})
+	if err == nil && bad != nil {
+		err = fmt.Errorf("writes of session %s: %w", s.id, bad)
+	}
+	s.dropConfirmed()
+	return err
+}
+
+// dropConfirmed forgets the writes whose answers have arrived.
+func (s *sessionState) dropConfirmed() {
+	n := 0
+	for n < len(s.tail) && s.tail[n].seq <= s.confirmed {
+		n++
+	}
+	n = max(n, len(s.tail)-maxTail)
+	if n == len(s.tail) {
+		s.tail = s.tail[:0]
+	} else {
+		s.tail = s.tail[n:]
+	}
+}
+
+// save writes what deciding the entry lastSeq has changed.
+func (s *sessionState) save(b *store.Batch) error {
+	if !s.stored {
+		s.stored = true
+		s.saveHead(b)
+	}
+	s.dropConfirmed()
+	chunk := s.lastSeq / tailChunk
+	lowest := chunk
+	if len(s.tail) > 0 {
+		lowest = min(lowest, s.tail[0].seq/tailChunk)
+	}
+	for c := s.firstSeq / tailChunk; c < lowest; c++ {
+		b.SetMeta(tailKey(s.id, c), nil)
+	}
+	s.firstSeq = max(s.firstSeq, lowest*tailChunk)
+
+	from := len(s.tail)
+	for from > 0 && s.tail[from-1].seq/tailChunk == chunk {
+		from--
+	}
+	b.SetMeta(tailKey(s.id, chunk), s.chunkRecord(s.tail[from:]))
+	return nil
+}
+
+// chunkRecord encodes the part of the tail that lies in one chunk. Every chunk carries
+// lastSeq and confirmed as they were at its last writing: the newest chunk has the true ones.
+func (s *sessionState) chunkRecord(part []tailEntry) []byte {
+	rec := make([]byte, 0, 16+12*len(part))
+	rec = binary.AppendUvarint(rec, s.lastSeq)
+	rec = binary.AppendUvarint(rec, s.confirmed)
+	rec = binary.AppendUvarint(rec, uint64(len(part)))
+	for _, e := range part {
+		rec = binary.AppendUvarint(rec, e.seq)
+		rec = binary.LittleEndian.AppendUint64(rec, e.fingerprint)
+		if e.applied {
+			rec = append(rec, 1)
+		} else {
+			rec = append(rec, 0)
+		}
+	}
+	return rec
+}
+
+func (s *sessionState) saveHead(b *store.Batch) {
+	b.SetMeta(recordKey(recSession, s.id), binary.AppendVarint(appendString(nil, s.ns), s.endedAt))
+}
+
+func (s *sessionState) saveQueue(b *store.Batch) {
+	if len(s.queue) == 0 {
+		b.SetMeta(recordKey(recDisconnect, s.id), nil)
+		return
+	}
+	b.SetMeta(recordKey(recDisconnect, s.id), appendUpdates(nil, s.queue))
+}
+
+// forget deletes all records of the session.
+func (s *sessionState) forget(b *store.Batch) {
+	b.SetMeta(recordKey(recSession, s.id), nil)
+	b.SetMeta(recordKey(recDisconnect, s.id), nil)
+	for c := s.firstSeq / tailChunk; c <= s.lastSeq/tailChunk; c++ {
+		b.SetMeta(tailKey(s.id, c), nil)
+	}
+	if s.endedAt != 0 {
+		b.SetMeta(endedKey(s.endedAt, s.id), nil)
+	}
+}

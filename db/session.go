@@ -1,0 +1,260 @@
+package db
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// holdBack is how long a write that may be the beginning of a replay waits for the next one:
+// an SDK sends its unanswered writes back to back.
+const holdBack = 250 * time.Millisecond
+
+// Session is one client's stay on one namespace. Its methods are safe for concurrent use;
+// operations take effect in the order in which Propose was called.
+type Session struct {
+	db *DB
+	id SessionID
+	ns string
+
+	mu        sync.Mutex
+	ended     bool
+	seq       uint64 // of the last proposal
+	confirmed uint64
+	accepted  uint64 // proposals taken, those held back included
+
+	// While the beginning of the session may be a replay of the previous one.
+	match    *matcher
+	previous SessionID
+	held     []heldOp
+	timer    *time.Timer
+
+	// answers has a lock of its own: the apply goroutine must get at it while a proposer
+	// holds mu and waits for room in the queue.
+	answers struct {
+		sync.Mutex
+		count   uint64
+		waiters []waiter
+	}
+}
+
+type heldOp struct {
+	op   *Op
+	done func(Result)
+}
+
+type waiter struct {
+	target uint64
+	ch     chan struct{}
+}
+
+// NewSession begins a session. previous is the client's last session id if it told one: that
+// session is ended at once if the server still thought it alive, and the writes that the
+// client sends again because their answers were lost are recognised.
+func (d *DB) NewSession(ns, previous string) *Session {
+	s := &Session{db: d, id: newSessionID(), ns: ns}
+	if prev, err := ParseSessionID(previous); err == nil {
+		s.takeOver(prev)
+	}
+	d.sessionsMu.Lock()
+	d.sessions[s.id] = s
+	d.sessionsMu.Unlock()
+	return s
+}
+
+// takeOver ends the previous session and learns which of its writes may come again.
+func (s *Session) takeOver(previous SessionID) {
+	d := s.db
+	d.sessionsMu.Lock()
+	old := d.sessions[previous]
+	d.sessionsMu.Unlock()
+	if old != nil {
+		ended := make(chan struct{})
+		old.end(func() { close(ended) })
+		select {
+		case <-ended:
+		case <-d.failed:
+		}
+	}
+	var tail []tailEntry
+	d.Barrier(func(uint64) {
+		var err error
+		if tail, err = d.machine.resendable(previous); err != nil {
+			d.log.Warn("the previous session's writes cannot be read; re-sent ones will be applied again",
+				"session", previous, "err", err)
+		}
+	})
+	if len(tail) > 0 {
+		s.previous, s.match = previous, newMatcher(tail)
+	}
+}
+
+// ID is what the client gives as its previous session when it comes back.
+func (s *Session) ID() string { return s.id.String() }
+
+// Namespace is the one that the session's operations act on.
+func (s *Session) Namespace() string { return s.ns }
+
+// LastSeq is the number of the session's last proposal that has entered the log's queue.
+func (s *Session) LastSeq() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seq
+}
+
+// Confirm says that the client has provably received the answers to the session's proposals
+// up to seq, so that it will not send them again.
+func (s *Session) Confirm(seq uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.confirmed = max(s.confirmed, min(seq, s.seq))
+}
+
+// Propose queues op and returns. done is called once, on the apply goroutine and after the
+// observer has seen the change, or at once if the operation is refused; it must not block.
+// Propose blocks only while the database's queue is full.
+func (s *Session) Propose(op *Op, done func(Result)) {
+	if s.ns != "" {
+		op.NS = s.ns
+	}
+	if err := op.check(); err != nil {
+		done(Result{Err: err})
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		go done(Result{Err: ErrSessionEnded})
+		return
+	}
+	s.accepted++
+	if s.match == nil {
+		s.enqueue(op, nil, done)
+		return
+	}
+	s.held = append(s.held, heldOp{op, done})
+	if op.Fingerprint != 0 {
+		if s.match.feed(op.Fingerprint) {
+			s.release()
+			return
+		}
+	}
+	if s.timer == nil {
+		s.timer = time.AfterFunc(holdBack, func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.release()
+		})
+	} else {
+		s.timer.Reset(holdBack)
+	}
+}
+
+// release proposes what was held back, now that the verdict is known. The caller holds mu.
+func (s *Session) release() {
+	if s.match == nil {
+		return
+	}
+	replayed := s.match.replayed()
+	held := s.held
+	s.match, s.held = nil, nil
+	if s.timer != nil {
+		s.timer.Stop()
+		s.timer = nil
+	}
+	for _, h := range held {
+		var ref *writeRef
+		if h.op.Fingerprint != 0 && len(replayed) > 0 {
+			ref = &writeRef{s.previous, replayed[0].seq}
+			replayed = replayed[1:]
+		}
+		s.enqueue(h.op, ref, h.done)
+	}
+}
+
+// enqueue numbers op and hands it to the proposer. The caller holds mu, so that the queue's
+// order is that of the numbers.
+func (s *Session) enqueue(op *Op, replayOf *writeRef, done func(Result)) {
+	s.seq++
+	o := origin{now: s.db.now(), confirmed: s.confirmed, replayOf: replayOf}
+	s.db.enqueue(s.id, s.seq, op, o, func(r Result) {
+		done(r)
+		s.answer()
+	})
+}
+
+func (s *Session) answer() {
+	a := &s.answers
+	a.Lock()
+	defer a.Unlock()
+	a.count++
+	kept := a.waiters[:0]
+	for _, w := range a.waiters {
+		if w.target <= a.count {
+			close(w.ch)
+		} else {
+			kept = append(kept, w)
+		}
+	}
+	a.waiters = kept
+}
+
+// Do is Propose, waiting for the result.
+func (s *Session) Do(ctx context.Context, op *Op) Result {
+	ch := make(chan Result, 1)
+	s.Propose(op, func(r Result) { ch <- r })
+	select {
+	case r := <-ch:
+		return r
+	case <-ctx.Done():
+		return Result{Err: context.Cause(ctx)}
+	}
+}
+
+// Wait returns when everything that the session has proposed so far has been answered, so that
+// a read that follows sees it.
+func (s *Session) Wait(ctx context.Context) error {
+	s.mu.Lock()
+	s.release() // a read behind held writes shows that the client's burst is over
+	target := s.accepted
+	s.mu.Unlock()
+
+	s.answers.Lock()
+	if s.answers.count >= target {
+		s.answers.Unlock()
+		return nil
+	}
+	w := waiter{target, make(chan struct{})}
+	s.answers.waiters = append(s.answers.waiters, w)
+	s.answers.Unlock()
+	select {
+	case <-w.ch:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// End says that the client is gone: its onDisconnect operations run, and further proposals
+// are refused. It does not wait.
+func (s *Session) End() { s.end(func() {}) }
+
+func (s *Session) end(done func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		go done()
+		return
+	}
+	s.release()
+	s.ended = true
+	s.db.sessionsMu.Lock()
+	delete(s.db.sessions, s.id)
+	s.db.sessionsMu.Unlock()
+	if s.seq == 0 {
+		go done() // it has left no trace
+		return
+	}
+	s.accepted++
+	s.enqueue(&Op{Kind: opEndSession, NS: s.ns}, nil, func(Result) { done() })
+}

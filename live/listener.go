@@ -1,0 +1,200 @@
+package live
+
+import (
+	"errors"
+	"slices"
+
+	"rebase/query"
+	"rebase/store"
+	"rebase/tree"
+)
+
+// maxPending bounds the events kept for a listener while its initial data is being read; one
+// that misses more is told so by a Lost event.
+const maxPending = 1024
+
+// ErrListenerClosed is returned for a listener that has been closed.
+var ErrListenerClosed = errors.New("live: the listener is closed")
+
+// Listener is one subscription. Its methods are called by its owner, one at a time, except
+// where Deliver calls the accessors.
+type Listener struct {
+	hub   *Hub
+	ns    string
+	path  tree.Path
+	query *query.Query // nil: plain
+	sub   Subscriber
+
+	// Data is the owner's: what it needs to know the listener again.
+	Data any
+
+	// Guarded by the barrier.
+	node    *node // where a plain listener is registered
+	view    *view // what a listener with a query belongs to
+	index   int   // in node.plain or view.listeners
+	live    bool
+	closed  bool
+	lost    bool
+	pending []*Event
+}
+
+var defaultQuery query.Query
+
+// NS is the namespace listened to.
+func (l *Listener) NS() string { return l.ns }
+
+// Path is the path listened to.
+func (l *Listener) Path() tree.Path { return l.path }
+
+// Query is the query listened to; its IsDefault tells a plain listener.
+func (l *Listener) Query() *query.Query {
+	if l.query == nil {
+		return &defaultQuery
+	}
+	return l.query
+}
+
+// Initial registers the listener and returns the data at the position it is registered at:
+// the node at its path, or the members of its query. indexed is false if the query had to scan
+// all children for want of an index. Reading may take long and holds up nobody. maxBytes
+// bounds the data (store.ErrTooBig); 0 means no bound.
+func (l *Listener) Initial(maxBytes int) (data *tree.Node, pos uint64, indexed bool, err error) {
+	if l.query == nil {
+		data, pos, err = l.read(maxBytes, l.registerPlain)
+		return data, pos, true, err
+	}
+	v, err := l.hub.acquireView(l.ns, l.path, l.query)
+	if err != nil {
+		return nil, 0, false, err
+	}
+	data, pos, err = l.read(maxBytes, func() { l.registerView(v) })
+	return data, pos, v.indexed, err
+}
+
+// Resync is for a subscriber that has dropped events: it returns the data at the present
+// position and holds back what follows until Start is called again.
+func (l *Listener) Resync() (*tree.Node, error) {
+	data, _, err := l.read(0, func() {})
+	return data, err
+}
+
+// read takes a snapshot at one position, begins to keep events for after it, and reads it.
+// register runs at that position.
+func (l *Listener) read(maxBytes int, register func()) (*tree.Node, uint64, error) {
+	var snap *store.Snapshot
+	var at uint64
+	l.hub.db.Barrier(func(pos uint64) {
+		if l.closed {
+			return
+		}
+		register()
+		l.live, l.lost, l.pending = false, false, nil
+		snap, at = l.hub.db.Snapshot(), pos
+	})
+	if snap == nil {
+		return nil, 0, ErrListenerClosed
+	}
+	defer snap.Close()
+	var data *tree.Node
+	var err error
+	if l.query == nil {
+		if maxBytes > 0 {
+			data, err = snap.GetLimit(l.ns, l.path, maxBytes)
+		} else {
+			data, err = snap.Get(l.ns, l.path)
+		}
+	} else {
+		data, err = ReadQuery(snap, l.ns, l.path, l.query, maxBytes)
+	}
+	if err != nil {
+		l.Close()
+	}
+	return data, at, err
+}
+
+// Start delivers what has happened since Initial or Resync, and goes live.
+func (l *Listener) Start() {
+	l.hub.db.Barrier(func(uint64) {
+		if l.closed {
+			return
+		}
+		l.live = true
+		if l.lost {
+			l.lost = false
+			l.sub.Deliver(&Event{Kind: Lost, Path: l.path}, l)
+		}
+		for _, ev := range l.pending {
+			l.sub.Deliver(ev, l)
+		}
+		l.pending = nil
+	})
+}
+
+// Close ends the listener. No Deliver begins after it has returned.
+func (l *Listener) Close() {
+	l.hub.db.Barrier(func(uint64) { l.close() })
+}
+
+func (l *Listener) close() {
+	if l.closed {
+		return
+	}
+	l.closed = true
+	l.pending = nil
+	switch {
+	case l.node != nil:
+		l.node.plain = removeListener(l.node.plain, l.index)
+		l.hub.prune(l.node)
+		l.hub.listeners.Add(-1)
+	case l.view != nil:
+		l.view.listeners = removeListener(l.view.listeners, l.index)
+		l.hub.releaseView(l.view)
+		l.hub.listeners.Add(-1)
+	}
+}
+
+func (l *Listener) registerPlain() {
+	if l.node != nil {
+		return
+	}
+	l.node = l.hub.space(l.ns).at(l.path)
+	l.index = len(l.node.plain)
+	l.node.plain = append(l.node.plain, l)
+	l.hub.listeners.Add(1)
+}
+
+func (l *Listener) registerView(v *view) {
+	if l.view != nil {
+		l.hub.releaseView(v) // registered before: one reference is enough
+		return
+	}
+	l.view = v
+	l.index = len(v.listeners)
+	v.listeners = append(v.listeners, l)
+	l.hub.listeners.Add(1)
+}
+
+// removeListener takes out listener i by moving the last one into its place.
+func removeListener(list []*Listener, i int) []*Listener {
+	last := len(list) - 1
+	list[i] = list[last]
+	list[i].index = i
+	list[last] = nil
+	if last == 0 {
+		return nil
+	}
+	return slices.Clip(list[:last:cap(list)])
+}
+
+// deliver hands ev on, or keeps it while the initial data is being read. Under the barrier.
+func (l *Listener) deliver(ev *Event) {
+	switch {
+	case l.live:
+		l.sub.Deliver(ev, l)
+	case l.lost:
+	case len(l.pending) == maxPending:
+		l.pending, l.lost = nil, true
+	default:
+		l.pending = append(l.pending, ev)
+	}
+}
