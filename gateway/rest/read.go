@@ -1,0 +1,299 @@
+package rest
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"rebase/query"
+	"rebase/store"
+	"rebase/tree"
+)
+
+// errTimedOut ends a read that exceeds the request's timeout.
+var errTimedOut = errors.New("the read's timeout has expired")
+
+// deadline bounds the work of one request: by its timeout, if it has one, and by
+// the presence of its client.
+type deadline struct {
+	q     *request
+	at    time.Time // zero: none
+	ticks int
+}
+
+func (q *request) deadline() *deadline {
+	d := &deadline{q: q}
+	if q.params.timeout > 0 {
+		d.at = time.Now().Add(q.params.timeout)
+	}
+	return d
+}
+
+// check is cheap enough to be called for each leaf.
+func (d *deadline) check() error {
+	if d.ticks++; d.ticks%64 != 1 {
+		return nil
+	}
+	if !d.at.IsZero() && !time.Now().Before(d.at) {
+		return errTimedOut
+	}
+	return d.q.r.Context().Err()
+}
+
+// read answers GET and HEAD.
+func (q *request) read() error {
+	if err := q.checkConditions(); err != nil {
+		return err
+	}
+	snap := q.o.DB.Snapshot()
+	defer snap.Close()
+	d := q.deadline()
+	switch {
+	case q.params.shallow:
+		return q.readShallow(snap, d)
+	case q.priority:
+		prio, err := readPriority(snap, q.ns, q.path)
+		if err != nil {
+			return err
+		}
+		return q.respond(tree.AppendExport(nil, prio))
+	case q.params.isQuery():
+		return q.readQuery(snap, d)
+	}
+	tagged := wantsETag(q.r) || q.r.Header.Get("If-None-Match") != ""
+	if q.params.silent && !tagged {
+		return q.out.finish(http.StatusNoContent)
+	}
+	if q.params.export && !tagged && !q.params.pretty && q.params.callback == "" {
+		return q.streamExport(snap, d)
+	}
+	n, err := q.load(snap, d)
+	if err != nil {
+		return err
+	}
+	if tagged {
+		q.setETag(n)
+		if noneMatch(q.r, tree.Hash(n)) {
+			return q.out.finish(http.StatusNotModified)
+		}
+	}
+	return q.respondNode(n)
+}
+
+// respondNode answers with a node, as plain values or with priorities.
+func (q *request) respondNode(n *tree.Node) error {
+	if q.params.silent {
+		return q.out.finish(http.StatusNoContent)
+	}
+	if q.params.export {
+		return q.respond(tree.AppendExport(nil, n))
+	}
+	return q.respond(tree.AppendValue(nil, n))
+}
+
+// load reads the node at the request's path, at most MaxReadBytes of it.
+func (q *request) load(r store.Reader, d *deadline) (*tree.Node, error) {
+	if d.at.IsZero() {
+		return r.GetLimit(q.ns, q.path, q.o.MaxReadBytes)
+	}
+	// Only a walk can be stopped half-way.
+	b := builder{max: q.o.MaxReadBytes}
+	err := r.Walk(q.ns, q.path,
+		func(rel tree.Path, leaf *tree.Node) error {
+			b.leaf(rel, leaf)
+			return errors.Join(b.err, d.check())
+		},
+		func(rel tree.Path, prio *tree.Node) error {
+			b.priority(rel, prio)
+			return errors.Join(b.err, d.check())
+		})
+	if err != nil {
+		return nil, err
+	}
+	return b.node(), nil
+}
+
+// streamExport sends a subtree with its priorities straight from the store.
+func (q *request) streamExport(r store.Reader, d *deadline) error {
+	q.contentHeaders()
+	// The JSON writer's many small writes are gathered before they reach gzip.
+	buf := bufio.NewWriterSize(q.out, 16<<10)
+	w := tree.NewJSONWriter(buf)
+	err := r.Walk(q.ns, q.path,
+		func(rel tree.Path, leaf *tree.Node) error {
+			if err := w.Leaf(rel, leaf); err != nil {
+				return err
+			}
+			return d.check()
+		},
+		func(rel tree.Path, prio *tree.Node) error {
+			if err := w.Priority(rel, prio); err != nil {
+				return err
+			}
+			return d.check()
+		})
+	if err == nil {
+		err = w.Close()
+	}
+	if err == nil {
+		err = buf.Flush()
+	}
+	if err != nil {
+		return fmt.Errorf("export of /%s: %w", q.path, err)
+	}
+	return gone(q.out.finish(http.StatusOK))
+}
+
+// errStop ends a walk that has found what it was for.
+var errStop = errors.New("stop")
+
+// readPriority finds the priority of a node without reading all that is below it.
+func readPriority(r store.Reader, ns string, p tree.Path) (*tree.Node, error) {
+	var found *tree.Node
+	err := r.Walk(ns, p,
+		func(rel tree.Path, leaf *tree.Node) error {
+			if rel.IsRoot() {
+				found = leaf.Priority()
+			}
+			return errStop
+		},
+		func(rel tree.Path, prio *tree.Node) error {
+			if rel.IsRoot() {
+				found = prio
+			}
+			return errStop
+		})
+	if err != nil && !errors.Is(err, errStop) {
+		return nil, err
+	}
+	return found, nil
+}
+
+// readShallow answers with the keys of the children only, skipping over what is
+// below them. It is how firebase-tools explores data too large to read: with
+// limitToFirst, and startAfter as a bare key.
+func (q *request) readShallow(r store.Reader, d *deadline) error {
+	v := q.params.values
+	for _, name := range queryNames {
+		if v.Has(name) && name != "limitToFirst" && name != "startAfter" {
+			return badRequest(msgShallowMixed)
+		}
+	}
+	page, err := query.ParseREST(v)
+	if err != nil {
+		return err
+	}
+	if q.priority {
+		return badRequest("shallow is not supported for .priority")
+	}
+	leaf, object, err := r.Leaf(q.ns, q.path)
+	if err != nil {
+		return err
+	}
+	if !object {
+		return q.respond(tree.AppendValue(nil, leaf))
+	}
+	if q.params.silent {
+		return q.out.finish(http.StatusNoContent)
+	}
+	after := ""
+	if page.Start != nil {
+		after = page.Start.Key
+	}
+	left := page.Limit // 0: no limit, never reached by counting down
+	doc := []byte{'{'}
+	var stopped error
+	err = r.Children(q.ns, q.path, after, func(key string, _ bool, _ *tree.Node) bool {
+		if len(doc) > 1 {
+			doc = append(doc, ',')
+		}
+		doc = append(tree.AppendJSONString(doc, key), ":true"...)
+		if len(doc) > q.o.MaxReadBytes {
+			stopped = store.ErrTooBig
+		} else {
+			stopped = d.check()
+		}
+		left--
+		return stopped == nil && left != 0
+	})
+	if err = errors.Join(err, stopped); err != nil {
+		return err
+	}
+	if len(doc) == 1 {
+		return q.respond([]byte("null")) // nothing after the key given
+	}
+	return q.respond(append(doc, '}'))
+}
+
+// readQuery answers with the children that a query selects.
+func (q *request) readQuery(r store.Reader, d *deadline) error {
+	qu, err := query.ParseREST(q.params.values)
+	if err != nil {
+		return err
+	}
+	src, indexed, err := r.Source(q.ns, q.path, &qu)
+	if err != nil {
+		return err
+	}
+	if err := q.checkIndex(&qu, indexed); err != nil {
+		return err
+	}
+	if qu.IsDefault() {
+		n, err := q.load(r, d)
+		if err != nil {
+			return err
+		}
+		return q.respondNode(n)
+	}
+	w := query.NewWindow(qu)
+	if err := w.Load(&boundedSource{src, d}); err != nil {
+		return err
+	}
+	var children []tree.Child
+	size := 0
+	for _, key := range w.Keys() {
+		if err := d.check(); err != nil {
+			return err
+		}
+		child, err := r.GetLimit(q.ns, q.path.Child(key), q.o.MaxReadBytes-size)
+		if err != nil {
+			return err
+		}
+		if size += len(key) + child.SizeBytes(); size > q.o.MaxReadBytes {
+			return store.ErrTooBig
+		}
+		children = append(children, tree.Child{Key: key, Node: child})
+	}
+	return q.respondNode(tree.NewObject(children))
+}
+
+// boundedSource stops a long scan when its time is up.
+type boundedSource struct {
+	query.Source
+	d *deadline
+}
+
+func (s *boundedSource) Scan(from *query.Entry, reverse bool, n int) ([]query.Entry, error) {
+	s.d.ticks = 0 // a scan is long compared with a look at the clock
+	if err := s.d.check(); err != nil {
+		return nil, err
+	}
+	return s.Source.Scan(from, reverse, n)
+}
+
+// checkIndex refuses a query that could only be answered by reading all children.
+// Keys and priorities are always indexed; and an index that the rules declare counts
+// even while it is still being built, for the wait would be worse than the scan.
+func (q *request) checkIndex(qu *query.Query, indexed bool) error {
+	if indexed || qu.Index.Kind == query.ByKey || qu.Index.Kind == query.ByPriority {
+		return nil
+	}
+	if _, declared := q.o.DB.Rules(q.ns); slices.Contains(declared.IndexesAt(q.path), qu.Index) {
+		return nil
+	}
+	name := qu.Index.String() // ".value", or the path of the child
+	return badRequest(`Index not defined, add ".indexOn": "` + name + `", for path "/` + string(q.path) + `", to the rules`)
+}

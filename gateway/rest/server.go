@@ -1,0 +1,188 @@
+package rest
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"rebase/auth"
+	"rebase/db"
+	"rebase/live"
+	"rebase/tree"
+)
+
+// Options configure a Server. DB and Hub are required.
+type Options struct {
+	DB  *db.DB
+	Hub *live.Hub
+	// Auth decides who is calling; nil is auth.Open{}, which lets everyone in.
+	Auth auth.Authenticator
+	// Logger gets failures of the server, not mistakes of clients. nil discards.
+	Logger *slog.Logger
+	// Metrics are called for each request and stream.
+	Metrics Metrics
+	// Now is the clock behind push ids; nil is time.Now.
+	Now func() time.Time
+	// PushIDs names the children that POST creates; nil makes one from crypto/rand.
+	PushIDs *tree.PushIDs
+	// MaxWriteBytes bounds a request's body; 0 is tree.MaxWriteREST (256 MB).
+	MaxWriteBytes int64
+	// MaxReadBytes bounds what a response is built from in memory; 0 is 256 MB.
+	MaxReadBytes int
+	// StreamQueueBytes bounds what waits for one stream's reader, as JSON; when it
+	// is exceeded the stream starts over with the whole data. 0 is 4 MB.
+	StreamQueueBytes int
+	// KeepAlive is the time between keep-alive events of a stream; 0 is 30 s.
+	KeepAlive time.Duration
+	// WriteStall is how long a stream may be stuck on a reader that takes nothing
+	// before its connection is given up; 0 is 60 s.
+	WriteStall time.Duration
+}
+
+// Metrics are hooks; each may be nil. They are called concurrently.
+type Metrics struct {
+	// Request is called when a request has been answered. For a stream that is
+	// when it has ended.
+	Request func(method string, status int, took time.Duration, bytesOut int64)
+	// Streams is called with +1 and -1 as streams open and close.
+	Streams func(delta int)
+	// Resync is called when a stream's reader was too slow for its queue.
+	Resync func()
+}
+
+// Server is the REST gateway. It is safe for concurrent use.
+type Server struct {
+	o    Options
+	log  *slog.Logger
+	open bool // o.Auth lets everyone in
+
+	mu      sync.Mutex
+	closed  bool
+	closing chan struct{}  // closed by Shutdown
+	streams sync.WaitGroup // one for each open stream; Add only under mu while !closed
+}
+
+var _ http.Handler = (*Server)(nil)
+
+// New returns a handler for databases of o.DB.
+func New(o Options) *Server {
+	if o.Auth == nil {
+		o.Auth = auth.Open{}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.PushIDs == nil {
+		o.PushIDs = tree.NewPushIDs(rand.Reader)
+	}
+	if o.MaxWriteBytes <= 0 {
+		o.MaxWriteBytes = tree.MaxWriteREST
+	}
+	if o.MaxReadBytes <= 0 {
+		o.MaxReadBytes = 256 << 20
+	}
+	if o.StreamQueueBytes <= 0 {
+		o.StreamQueueBytes = 4 << 20
+	}
+	if o.KeepAlive <= 0 {
+		o.KeepAlive = 30 * time.Second
+	}
+	if o.WriteStall <= 0 {
+		o.WriteStall = time.Minute
+	}
+	_, open := o.Auth.(auth.Open)
+	return &Server{o: o, log: o.Logger, open: open, closing: make(chan struct{})}
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	out := &output{w: w, r: r}
+	q := &request{Server: s, r: r, out: out, method: effectiveMethod(r)}
+	defer func() {
+		if m := s.o.Metrics.Request; m != nil {
+			m(q.method, out.status, time.Since(start), out.written)
+		}
+	}()
+	if err := q.serve(); err != nil {
+		q.fail(err)
+	}
+}
+
+// Shutdown ends all streams and waits until they are gone or ctx is done. New
+// streams are refused from then on with 503; other requests are still served. It
+// does not wait for those: http.Server.Shutdown does.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	if !s.closed {
+		s.closed = true
+		close(s.closing)
+	}
+	s.mu.Unlock()
+	gone := make(chan struct{})
+	go func() {
+		s.streams.Wait()
+		close(gone)
+	}()
+	select {
+	case <-gone:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// enterStream registers a stream, unless the server is shutting down.
+func (s *Server) enterStream() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.streams.Add(1)
+	if m := s.o.Metrics.Streams; m != nil {
+		m(1)
+	}
+	return true
+}
+
+func (s *Server) leaveStream() {
+	if m := s.o.Metrics.Streams; m != nil {
+		m(-1)
+	}
+	s.streams.Done()
+}
+
+// fail answers with err, or aborts the response if it is under way already.
+func (q *request) fail(err error) {
+	var e *apiError
+	if !errors.As(err, &e) {
+		e = q.classify(err)
+	}
+	if e.status >= 500 {
+		q.log.Error("request failed", "method", q.method, "path", q.r.URL.Path, "ns", q.ns, "err", err)
+	}
+	if q.out.committed {
+		// The status has been sent: all that is left is to break the connection,
+		// so that the client cannot take half a document for the whole.
+		panic(http.ErrAbortHandler)
+	}
+	q.out.reset()
+	q.out.header().Set("Content-Type", jsonType)
+	for k, v := range e.header {
+		q.out.header()[k] = v
+	}
+	if e.body != nil {
+		q.out.Write(e.body)
+	} else {
+		q.out.Write(errorBody(e.msg))
+	}
+	q.out.finish(e.status)
+}

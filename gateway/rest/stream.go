@@ -1,0 +1,181 @@
+package rest
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"rebase/live"
+	"rebase/query"
+	"rebase/store"
+	"rebase/tree"
+)
+
+// streamChunk is what is written under one deadline: a client that does not take
+// that much within Options.WriteStall is given up.
+const streamChunk = 64 << 10
+
+// stream answers GET with "Accept: text/event-stream": the data as it is, then
+// every change of it, until the client or the server goes away.
+func (q *request) stream() error {
+	if err := q.checkStream(); err != nil {
+		return err
+	}
+	qu, err := query.ParseREST(q.params.values)
+	if err != nil {
+		return err
+	}
+	_, indexed, err := q.o.DB.Store().Source(q.ns, q.path, &qu)
+	if err != nil {
+		return err
+	}
+	if err := q.checkIndex(&qu, indexed); err != nil {
+		return err
+	}
+	if !q.enterStream() {
+		return &apiError{status: http.StatusServiceUnavailable, msg: msgUnavailable}
+	}
+	defer q.leaveStream()
+	in := newQueue(q.o.StreamQueueBytes)
+	l, err := q.o.Hub.Listen(q.ns, q.path, qu, in)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	initial, _, _, err := l.Initial(q.o.MaxReadBytes)
+	if err != nil {
+		return err
+	}
+	c := &streamConn{q: q, rc: http.NewResponseController(q.out.w)}
+	defer c.release()
+	c.open()
+	return c.run(l, in, initial)
+}
+
+// checkStream refuses what only makes sense for a single answer.
+func (q *request) checkStream() error {
+	switch {
+	case q.priority:
+		return badRequest("Streaming .priority is not supported.")
+	case q.params.shallow:
+		return badRequest("Streaming is not supported with shallow.")
+	case len(q.r.Header.Values("If-Match")) > 0:
+		return badRequest(msgIfMatchMethod)
+	}
+	return nil
+}
+
+// streamConn writes events to a client.
+type streamConn struct {
+	q   *request
+	rc  *http.ResponseController
+	buf []byte
+}
+
+// open sends the headers. The response is never compressed: what gathers in a
+// compressor, or in a proxy that waits for more, is an event that comes late.
+func (c *streamConn) open() {
+	// The server's time-outs are meant for requests that end.
+	c.rc.SetReadDeadline(time.Time{})
+	h := c.q.out.header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-cache")
+	h.Set("X-Accel-Buffering", "no") // nginx
+	c.q.out.commit(http.StatusOK, false)
+}
+
+// release gives the connection back to the server as it was.
+func (c *streamConn) release() { c.rc.SetWriteDeadline(time.Time{}) }
+
+// run serves the stream until it ends; the error says nothing to the client.
+func (c *streamConn) run(l *live.Listener, in *queue, initial *tree.Node) error {
+	q := c.q
+	if err := c.write(appendPut(c.buf[:0], initial)); err != nil {
+		return gone(err)
+	}
+	l.Start()
+	tick := time.NewTicker(q.o.KeepAlive)
+	defer tick.Stop()
+	for {
+		select {
+		case <-q.r.Context().Done():
+			return nil
+		case <-q.closing:
+			return nil
+		case <-tick.C:
+			if err := c.write(append(c.buf[:0], keepAliveEvent...)); err != nil {
+				return gone(err)
+			}
+		case <-in.wake:
+			more, err := c.drain(l, in)
+			if err != nil {
+				return gone(err)
+			}
+			if !more {
+				return nil
+			}
+		}
+	}
+}
+
+// drain writes what has gathered in the queue. It reports whether the stream goes
+// on.
+func (c *streamConn) drain(l *live.Listener, in *queue) (more bool, err error) {
+	events, overflow := in.take()
+	if overflow {
+		return c.resync(l, in)
+	}
+	out := c.buf[:0]
+	for _, e := range events {
+		if e.ev.Kind == live.Revoked {
+			return false, c.write(append(out, cancelEvent...))
+		}
+		out = appendEvent(out, e, l.Path())
+		if len(out) >= streamChunk {
+			if err := c.write(out); err != nil {
+				return false, err
+			}
+			out = c.buf[:0]
+		}
+	}
+	return true, c.write(out)
+}
+
+// resync brings a stream that has lost events up to date with a fresh put.
+func (c *streamConn) resync(l *live.Listener, in *queue) (more bool, err error) {
+	if m := c.q.o.Metrics.Resync; m != nil {
+		m()
+	}
+	n, err := l.Resync()
+	if errors.Is(err, store.ErrTooBig) {
+		return false, c.write(append(c.buf[:0], tooLargeEvent...))
+	}
+	if err != nil {
+		c.q.log.Error("stream could not resynchronise", "path", c.q.r.URL.Path, "ns", c.q.ns, "err", err)
+		return false, err
+	}
+	in.restart()
+	if err := c.write(appendPut(c.buf[:0], n)); err != nil {
+		return false, err
+	}
+	l.Start()
+	return true, nil
+}
+
+// write sends b and flushes it.
+func (c *streamConn) write(b []byte) error {
+	// A large buffer is not kept for a stream that may be quiet for hours.
+	if cap(b) <= streamChunk {
+		c.buf = b[:0]
+	}
+	for len(b) > 0 {
+		n := min(len(b), streamChunk)
+		c.rc.SetWriteDeadline(time.Now().Add(c.q.o.WriteStall))
+		c.q.out.written += int64(n)
+		if _, err := c.q.out.w.Write(b[:n]); err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return c.rc.Flush()
+}
