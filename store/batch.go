@@ -200,16 +200,16 @@ func (b *Batch) reader() (pebble.Reader, error) {
 	return b.pb, nil
 }
 
-func (b *Batch) pin() (pebble.Reader, *definitions, error) {
+func (b *Batch) pin() (pinned, error) {
 	r, err := b.reader()
-	return r, b.s.definitions(), err
+	return pinned{r, b.s.definitions(), func() error { return nil }}, err
 }
 
 // iterator returns an unbounded iterator over the batch's present state, to be
 // given back with giveBack.
 func (b *Batch) iterator() (*pebble.Iterator, error) {
 	if b.it != nil {
-		b.it.SetOptions(nil) // makes it see what was written since
+		b.it.SetOptions(&pebble.IterOptions{}) // makes it see what was written since
 		return b.it, nil
 	}
 	r, err := b.reader()

@@ -1,0 +1,283 @@
+package db
+
+import (
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"rebase/tree"
+	"rebase/vlog"
+)
+
+func tailOf(fingerprints ...uint64) []tailEntry {
+	var tail []tailEntry
+	for i, f := range fingerprints {
+		tail = append(tail, tailEntry{seq: uint64(i + 1), fingerprint: f, applied: true})
+	}
+	return tail
+}
+
+func TestMatcher(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		tail     []uint64
+		writes   []uint64
+		replayed int
+	}{
+		{"nothing in common", []uint64{1, 2}, []uint64{3, 4}, 0},
+		{"all again", []uint64{1, 2, 3}, []uint64{1, 2, 3, 4}, 3},
+		{"the last again", []uint64{1, 2, 3}, []uint64{3, 4}, 1},
+		{"a beginning that is no end", []uint64{1, 2, 3}, []uint64{1, 5}, 0},
+		{"a middle that is no end", []uint64{1, 2, 3}, []uint64{2}, 0},
+		{"equal writes, all again", []uint64{1, 1, 1}, []uint64{1, 1, 1}, 3},
+		{"equal writes, some again", []uint64{1, 1, 1}, []uint64{1, 1, 2}, 2},
+		{"the longest end wins", []uint64{1, 2, 1}, []uint64{1, 2, 1}, 3},
+		{"the longer candidate fails", []uint64{1, 2, 1}, []uint64{1, 3}, 1},
+	} {
+		m := newMatcher(tailOf(tt.tail...))
+		for _, w := range tt.writes {
+			if m.feed(w) {
+				break
+			}
+		}
+		if got := len(m.replayed()); got != tt.replayed {
+			t.Errorf("%s: %d replays, want %d", tt.name, got, tt.replayed)
+		}
+	}
+}
+
+// With distinct writes the matcher finds exactly those that are sent again.
+func TestMatcherExact(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		n := rapid.IntRange(1, 20).Draw(rt, "tail")
+		answered := rapid.IntRange(0, n).Draw(rt, "answered")
+		fresh := rapid.IntRange(0, 5).Draw(rt, "fresh")
+		var prints []uint64
+		for i := range n {
+			prints = append(prints, uint64(i+1))
+		}
+		writes := append([]uint64(nil), prints[answered:]...)
+		for i := range fresh {
+			writes = append(writes, uint64(1000+i))
+		}
+		m := newMatcher(tailOf(prints...))
+		for _, w := range writes {
+			if m.feed(w) {
+				break
+			}
+		}
+		if got := len(m.replayed()); got != n-answered {
+			rt.Fatalf("%d replays, want %d", got, n-answered)
+		}
+	})
+}
+
+func increment(fingerprint uint64) *Op {
+	return &Op{Kind: OpSet, Path: "n", Value: tree.NewIncrement(tree.NewInt(1)), Fingerprint: fingerprint}
+}
+
+func TestResentWriteAppliesOnce(t *testing.T) {
+	r := newRig(t)
+	a := r.db.NewSession("test", "")
+	r.do(a, increment(11))
+	r.do(a, &Op{Kind: OpSet, Path: "v", Value: tree.NewString("old"), Fingerprint: 12})
+	r.do(r.db.NewSession("test", ""), r.set("v", `"newer"`))
+
+	b := r.db.NewSession("test", a.ID()) // a's client comes back: it has no answers
+	first := make(chan Result, 1)
+	b.Propose(increment(11), func(res Result) { first <- res })
+	res := r.do(b, &Op{Kind: OpSet, Path: "v", Value: tree.NewString("old"), Fingerprint: 12})
+	if !res.Replayed || !(<-first).Replayed {
+		t.Error("not recognised")
+	}
+	r.wantTree("", `{"n":1,"v":"newer"}`)
+	r.do(b, increment(11)) // a new one, equal to the old
+	r.wantTree("n", "2")
+	if got := r.db.Stats().Replayed; got != 2 {
+		t.Errorf("%d replays counted, want 2", got)
+	}
+}
+
+func TestResendAcrossCrashAndTwoReconnects(t *testing.T) {
+	for _, flush := range []bool{true, false} {
+		r := newRig(t)
+		a := r.db.NewSession("test", "")
+		r.do(a, increment(11))
+		if flush {
+			if err := r.store.Flush(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.crash()
+		b := r.db.NewSession("test", a.ID())
+		r.do(b, increment(11))
+		c := r.db.NewSession("test", b.ID()) // that answer is lost too
+		r.do(c, increment(11))
+		r.wantTree("n", "1")
+	}
+}
+
+func TestConfirmedWriteIsNew(t *testing.T) {
+	r := newRig(t)
+	a := r.db.NewSession("test", "")
+	r.do(a, increment(11))
+	a.Confirm(a.LastSeq())
+	r.do(a, increment(12))
+	a.Confirm(a.LastSeq())
+	r.do(a, r.set("other", "1")) // carries the confirmation into the log
+	b := r.db.NewSession("test", a.ID())
+	r.do(b, increment(12))
+	r.wantTree("n", "3")
+}
+
+func TestConfirmationIsTakenToTheEnd(t *testing.T) {
+	r := newRig(t)
+	a := r.db.NewSession("test", "")
+	r.do(a, increment(11))
+	a.Confirm(a.LastSeq())
+	b := r.db.NewSession("test", a.ID())
+	r.do(b, increment(11))
+	r.wantTree("n", "2")
+}
+
+// A write that may begin a replay is held back, but not for ever, and a read behind it does
+// not wait for the time to pass.
+func TestHeldBackWrite(t *testing.T) {
+	r := newRig(t)
+	a := r.db.NewSession("test", "")
+	r.do(a, increment(11))
+	r.do(a, increment(12))
+	b := r.db.NewSession("test", a.ID())
+	b.Propose(increment(11), func(Result) {}) // would have to be followed by 12
+	if err := b.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.wantTree("n", "3")
+
+	c := r.db.NewSession("test", a.ID())
+	begin := time.Now()
+	r.do(c, increment(11))
+	if time.Since(begin) < holdBack {
+		t.Error("an ambiguous write was not held back")
+	}
+	r.wantTree("n", "4")
+}
+
+func TestRefusedWriteIsDecidedAnew(t *testing.T) {
+	r := newRig(t)
+	op := func() *Op {
+		return &Op{Kind: OpSet, Path: "x", Priority: true, Value: tree.NewInt(1), Fingerprint: 5}
+	}
+	a := r.db.NewSession("test", "")
+	if res := a.Do(t.Context(), op()); res.Err != ErrNoNode {
+		t.Fatal(res.Err)
+	}
+	r.do(r.db.NewSession("test", ""), r.set("x", "1"))
+	b := r.db.NewSession("test", a.ID())
+	if res := r.do(b, op()); res.Replayed {
+		t.Error("a refused write was taken for an applied one")
+	}
+	r.wantTree("x", `{".value":1,".priority":1}`)
+}
+
+func TestTakeOverEndsTheOldSessionFirst(t *testing.T) {
+	r := newRig(t)
+	a := r.db.NewSession("test", "")
+	r.do(a, &Op{Kind: OpDisconnectSet, Path: "online", Value: nil})
+	r.do(a, r.set("online", "true"))
+	r.db.NewSession("test", a.ID())
+	r.wantTree("online", "null")
+}
+
+// An entry that is in the log twice, as after a switch of loglets, is applied once.
+func TestDuplicateEntry(t *testing.T) {
+	r := newRig(t)
+	s := r.db.NewSession("test", "")
+	r.do(s, increment(0))
+	entries, err := r.log.Read(t.Context(), 1, 2, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.log.Append(t.Context(), entries[0].Payload); err != nil {
+		t.Fatal(err)
+	}
+	r.do(s, r.set("sync", "1"))
+	r.wantTree("n", "1")
+}
+
+func TestEndedSessionsExpire(t *testing.T) {
+	r := newRig(t)
+	for range 10 {
+		s := r.db.NewSession("test", "")
+		r.do(s, increment(3))
+		done := make(chan struct{})
+		s.end(func() { close(done) })
+		<-done
+	}
+	if n := len(metas(t, r.store)); n != 30 { // s, t and e of each
+		t.Errorf("%d records, want 30", n)
+	}
+	r.clock.advance(8 * 24 * time.Hour)
+	for range 6 {
+		s := r.db.NewSession("test", "")
+		r.do(s, r.set("x", "1"))
+		done := make(chan struct{})
+		s.end(func() { close(done) })
+		<-done
+	}
+	if left := metas(t, r.store); len(left) != 0 {
+		t.Errorf("left after the time: %q", left)
+	}
+}
+
+// A long tail is kept in chunks, which confirmation removes.
+func TestTailChunks(t *testing.T) {
+	r := newRig(t)
+	s := r.db.NewSession("test", "")
+	for i := range 200 {
+		r.do(s, increment(uint64(i+1)))
+	}
+	r.crash()
+	b := r.db.NewSession("test", s.ID())
+	results := make(chan Result, 60)
+	for i := 150; i < 200; i++ {
+		b.Propose(increment(uint64(i+1)), func(res Result) { results <- res })
+	}
+	for range 50 {
+		if res := <-results; !res.Replayed {
+			t.Fatal("not recognised")
+		}
+	}
+	r.wantTree("n", "200")
+	b.Confirm(b.LastSeq())
+	r.do(b, r.set("x", "1"))
+	tails := 0
+	for k := range metas(t, r.store) {
+		if k[0] == recTail && string(k[1:17]) == string(b.id[:]) {
+			tails++
+		}
+	}
+	if tails != 1 {
+		t.Errorf("%d chunks of a confirmed session, want 1", tails)
+	}
+}
+
+func FuzzDecodeOp(f *testing.F) {
+	hash := "h"
+	f.Add(appendOp(nil, &Op{Kind: OpSet, NS: "n", Path: "a/b", Value: tree.NewInt(1), Hash: &hash, Fingerprint: 3}, origin{now: 5, confirmed: 1}))
+	f.Add(appendOp(nil, &Op{Kind: OpMerge, NS: "n", Updates: []Update{{"x", true, tree.NewString("s")}}}, origin{replayOf: &writeRef{seq: 9}}))
+	f.Add(appendOp(nil, &Op{Kind: OpSetRules, NS: "n", Rules: []byte("{}")}, origin{}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		op, o, err := decodeOp(b)
+		if err != nil {
+			return
+		}
+		again, o2, err := decodeOp(appendOp(nil, op, o))
+		if err != nil || again.Kind != op.Kind || again.Path != op.Path || !tree.Equal(again.Value, op.Value) || o2.now != o.now {
+			t.Fatalf("%+v became %+v, %v", op, again, err)
+		}
+	})
+}
+
+var _ = vlog.Position(0)
