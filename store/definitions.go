@@ -8,6 +8,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"rebase/query"
+	"rebase/rules"
 	"rebase/tree"
 )
 
@@ -35,8 +36,7 @@ type indexDef struct {
 	cursor  []byte // if not ready: the data key from which on the build has to read
 }
 
-// wildcard stands for any key in a pattern. No key contains it.
-const wildcard = "$"
+const wildcard = rules.Wildcard
 
 // priorityIndex is always there and always ready. It holds only the children
 // that have a priority; the others come before them, by key.
@@ -52,20 +52,10 @@ func (s *Store) definitions() *definitions {
 	return s.defs
 }
 
-func (s *Store) pin() (pebble.Reader, *definitions, error) {
-	r, err := s.reader()
-	return r, s.definitions(), err
-}
-
-func (n *Snapshot) pin() (pebble.Reader, *definitions, error) {
-	r, err := n.reader()
-	return r, n.defs, err
-}
-
 // valueOf returns what an entry of the index has for a child.
 func (d *indexDef) valueOf(child *tree.Node) *tree.Node { return d.index.ValueOf("", child) }
 
-func matches(pattern, keys string) bool { return pattern == wildcard || pattern == keys }
+func matches(pattern, key string) bool { return pattern == wildcard || pattern == key }
 
 // covers reports whether the pattern's first keys match, as far as both go.
 func (d *indexDef) covers(keys []string) bool {
@@ -80,14 +70,14 @@ func (d *indexDef) covers(keys []string) bool {
 	return true
 }
 
-// at returns the index of the children of the node at keys, nil if there is
-// none.
+// at returns a ready index of the children of the node at keys, nil if there
+// is none.
 func (n *nsDefinitions) at(keys []string, ix query.Index) *indexDef {
 	if n == nil {
 		return nil
 	}
 	for _, d := range n.defs {
-		if len(d.pattern) == len(keys) && d.index == ix && d.covers(keys) {
+		if d.ready && len(d.pattern) == len(keys) && d.index == ix && d.covers(keys) {
 			return d
 		}
 	}
@@ -222,7 +212,7 @@ func decodeDefinitions(b []byte) (*nsDefinitions, error) {
 		if err != nil {
 			return nil, errCorruptDefinitions
 		}
-		d.setIndex(ix)
+		d.withIndex(ix)
 		state := num()
 		d.ready = state == 1
 		if c := str(); c != "" {
@@ -237,13 +227,14 @@ func decodeDefinitions(b []byte) (*nsDefinitions, error) {
 	return n, nil
 }
 
-func (d *indexDef) setIndex(ix query.Index) {
+func (d *indexDef) withIndex(ix query.Index) *indexDef {
 	d.index, d.field = ix, nil
 	for p := ix.Path; !p.IsRoot(); {
 		var first string
 		first, p = p.Front()
 		d.field = append(d.field, first)
 	}
+	return d
 }
 
 func definitionsKey(ns string) []byte {

@@ -6,7 +6,6 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
-	"rebase/query"
 	"rebase/tree"
 )
 
@@ -393,5 +392,3 @@ func (e *edit) dropSubtree(root int, n *tree.Node, active []*indexDef, depth int
 		e.key = e.key[:end]
 	}
 }
-
-var _ = query.ByKey

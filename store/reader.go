@@ -50,8 +50,14 @@ type Reader interface {
 // origin is what a view reads from.
 type origin interface {
 	reader() (pebble.Reader, error)
-	// pin returns a reader and the definitions of the indexes in it.
-	pin() (pebble.Reader, *definitions, error)
+	// pin returns one state together with what is known of its indexes.
+	pin() (pinned, error)
+}
+
+type pinned struct {
+	reader  pebble.Reader
+	defs    *definitions
+	release func() error
 }
 
 // view implements Reader over any origin.

@@ -212,6 +212,14 @@ func (s *Store) reader() (pebble.Reader, error) {
 	return s.db, nil
 }
 
+func (s *Store) pin() (pinned, error) {
+	if s.closed.Load() {
+		return pinned{}, ErrClosed
+	}
+	n := s.Snapshot()
+	return pinned{n.snap, n.defs, n.Close}, nil
+}
+
 func readApplied(r pebble.Reader) (uint64, error) {
 	val, closer, err := r.Get([]byte{spaceApplied})
 	if errors.Is(err, pebble.ErrNotFound) {
@@ -277,4 +285,9 @@ func (n *Snapshot) reader() (pebble.Reader, error) {
 		return nil, ErrClosed
 	}
 	return n.snap, nil
+}
+
+func (n *Snapshot) pin() (pinned, error) {
+	r, err := n.reader()
+	return pinned{r, n.defs, func() error { return nil }}, err
 }
