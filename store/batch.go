@@ -104,6 +104,9 @@ func (b *Batch) Commit(pos uint64) error {
 		return ErrClosed
 	}
 	err := b.commit(pos)
+	if err == nil && invariantsEvery > 0 && pos%max(invariantsEvery, 1) == 0 {
+		err = b.s.Check()
+	}
 	if err != nil {
 		b.s.facts.reset()
 	}

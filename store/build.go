@@ -41,6 +41,9 @@ type builder struct {
 func (b *builder) start(s *Store) {
 	b.signal = make(chan struct{}, 1)
 	b.quit = make(chan struct{})
+	if s.tune.manualBuild {
+		return
+	}
 	b.wake()
 	b.done.Go(func() { b.run(s) })
 }
@@ -112,7 +115,7 @@ func (s *Store) buildChunk(ns string, id uint32) (ready bool, err error) {
 	}
 	pb := s.db.NewBatch()
 	defer pb.Close()
-	cursor, err := buildEntries(s.db, pb, ns, def, chunkChildren)
+	cursor, err := buildEntries(s.db, pb, ns, def, s.tune.chunkChildren)
 	if err != nil {
 		return false, err
 	}

@@ -25,6 +25,9 @@ func (s *Store) SetIndexes(ns string, r *rules.Rules) error {
 	if err != nil {
 		return err
 	}
+	if s.tune.manualBuild {
+		return nil
+	}
 	for _, def := range missing {
 		if _, err := s.buildChunk(ns, def.id); err != nil {
 			return err

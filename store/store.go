@@ -35,6 +35,15 @@ type Options struct {
 	// Logger hears of trouble, and at debug level of flushes and compactions;
 	// nil means slog.Default.
 	Logger *slog.Logger
+
+	tune tuning
+}
+
+// tuning is what tests set lower, to get to rare paths with little data.
+type tuning struct {
+	smallSubtree  int  // see smallSubtree
+	chunkChildren int  // see chunkChildren
+	manualBuild   bool // no goroutine builds indexes
 }
 
 // A Store holds the trees of any number of namespaces. Its methods are safe
@@ -44,6 +53,7 @@ type Store struct {
 	db     *pebble.DB
 	fs     *failStopFS
 	logger *slog.Logger
+	tune   tuning
 
 	applied atomic.Uint64
 	durable atomic.Uint64
@@ -77,7 +87,13 @@ func Open(dir string, o Options) (*Store, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	s := &Store{logger: o.Logger, fs: newFailStopFS(o.FS)}
+	if o.tune.smallSubtree == 0 {
+		o.tune.smallSubtree = smallSubtree
+	}
+	if o.tune.chunkChildren == 0 {
+		o.tune.chunkChildren = chunkChildren
+	}
+	s := &Store{logger: o.Logger, fs: newFailStopFS(o.FS), tune: o.tune}
 	db, err := openPebble(dir, s, o)
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", dir, err)

@@ -119,7 +119,7 @@ type record struct{ key, val []byte }
 type edit struct {
 	top   int        // depth of the subtree's root, see above
 	old   []record   // its records in key order, unless big
-	big   bool       // more than smallSubtree
+	big   bool       // more than the limit for small ones
 	prio  *tree.Node // if big: the priority of the subtree's root
 	node  *tree.Node // unless big: the old subtree
 	next  int        // of old: those before it are dealt with
@@ -145,9 +145,9 @@ func (e *edit) remember(key, val []byte) {
 }
 
 // collect reads the subtree that the iterator is on the first key of.
-func (e *edit) collect(it *pebble.Iterator, key []byte) error {
+func (e *edit) collect(it *pebble.Iterator, key []byte, limit int) error {
 	for ok := it.Valid(); ok && bytes.HasPrefix(it.Key(), key); ok = it.Next() {
-		if len(e.old) == smallSubtree {
+		if len(e.old) == limit {
 			e.big = true
 			break
 		}
@@ -201,7 +201,7 @@ func (b *Batch) plan(it *pebble.Iterator, v *tree.Node) (*tree.Node, error) {
 	e.reset(depth)
 	switch {
 	case pl.kind != absent && !v.IsNull():
-		if err := e.collect(it, pl.key); err != nil {
+		if err := e.collect(it, pl.key, b.s.tune.smallSubtree); err != nil {
 			return nil, err
 		}
 	case pl.kind != absent:
@@ -232,7 +232,7 @@ func (b *Batch) plan(it *pebble.Iterator, v *tree.Node) (*tree.Node, error) {
 // planRemoval collects the node, and the ancestors that vanish with it.
 func (b *Batch) planRemoval(it *pebble.Iterator) error {
 	pl, e := &b.place, &b.edit
-	if err := e.collect(it, pl.key); err != nil {
+	if err := e.collect(it, pl.key, b.s.tune.smallSubtree); err != nil {
 		return err
 	}
 	below := e.old
