@@ -1,0 +1,76 @@
+package rtdb
+
+import (
+	"strconv"
+	"time"
+)
+
+// Every client of this protocol says something at least every 45 seconds, so silence means that it is gone or that
+// the network is.
+const (
+	pingAfter    = 60 * time.Second // of silence
+	giveUpAfter  = pingAfter + 30*time.Second
+	confirmPause = 250 * time.Millisecond
+)
+
+// liveness decides when a client is pinged and when it is given up.
+//
+// A ping has a second use. The protocol has no acknowledgement of answers, and SDKs send a write again when its answer
+// did not arrive. A WebSocket ping that follows an answer in the stream and carries the number of the last
+// answered proposal proves by its pong that all answers up to it have arrived, so the server can forget those writes. At most one ping is
+// outstanding, and while there are unproven answers one goes out every confirmPause.
+type liveness struct {
+	heard     time.Duration // since the server's start
+	sent      time.Duration // the last ping
+	waiting   bool          // for the pong of ping
+	ping      uint64        // what it carries
+	confirmed uint64
+}
+
+type tick struct {
+	ping    bool
+	payload uint64
+	giveUp  bool
+	next    time.Duration // when to look again, at the latest
+}
+
+// tick looks at the clock. answered is the last proposal whose answer is in the stream.
+func (l *liveness) tick(now time.Duration, answered uint64) (t tick) {
+	silence := now - l.heard
+	switch {
+	case silence >= giveUpAfter:
+		t.giveUp = true
+		return t
+	case silence >= pingAfter && l.sent < l.heard+pingAfter,
+		answered > l.confirmed && !l.waiting && now-l.sent >= confirmPause:
+		l.sent, l.waiting, l.ping = now, true, answered
+		t.ping, t.payload = true, answered
+	}
+	t.next = l.due(now, answered)
+	return t
+}
+
+// due is when tick has to be called next, at the latest.
+func (l *liveness) due(now time.Duration, answered uint64) time.Duration {
+	next := l.heard + giveUpAfter
+	if now-l.heard < pingAfter {
+		next = l.heard + pingAfter
+	}
+	if answered > l.confirmed && !l.waiting {
+		next = min(next, max(l.sent+confirmPause, now+1))
+	}
+	return next
+}
+
+// pong takes the payload of a pong and returns the proposal that is now known to be answered; ok is false for a pong that
+// was not asked for.
+func (l *liveness) pong(payload []byte) (seq uint64, ok bool) {
+	if !l.waiting || string(payload) != string(pingPayload(l.ping)) {
+		return 0, false
+	}
+	l.waiting = false
+	l.confirmed = max(l.confirmed, l.ping)
+	return l.confirmed, true
+}
+
+func pingPayload(seq uint64) []byte { return strconv.AppendUint(nil, seq, 10) }

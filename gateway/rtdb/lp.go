@@ -1,0 +1,419 @@
+package rtdb
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/subtle"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"rebase/gateway/ns"
+)
+
+// Long polling: browsers begin with it when a WebSocket has failed them before, and switch to a WebSocket as soon as one
+// works. The client loads scripts into a hidden frame; a script that the server holds back until it has something to say
+// calls pRTLPCB with a running number and messages. What the client has to say is in the URLs. The client has at
+// most two requests under way.
+
+const (
+	// pollIdle is how long a client may be without a poll.
+	pollIdle = 45 * time.Second
+	// pollHold is how long a poll is held back; clients themselves start a new one after 25 seconds.
+	pollHold = 50 * time.Second
+	// pollBytes is how much goes into one response, at least one message.
+	pollBytes = 256 << 10
+	// maxPolls bounds the requests of a client that are under way.
+	maxPolls = 8
+)
+
+// lpTransport is a session's long polling.
+type lpTransport struct {
+	c        *client
+	id       string
+	password string
+	dead     atomic.Bool
+
+	upstream sync.Mutex // one request's messages at a time
+	pieces   reassembler
+
+	// Guarded by c.mu.
+	polls     []*poll // held back, oldest first
+	responses int     // number of the next response
+	seen      time.Duration
+	left      [][]byte // the last messages, when the session goes on elsewhere
+	over      bool     // no response follows the one that has what is left
+	sent      uint64   // the last proposal whose answer is in a response
+}
+
+// poll is a request that waits for output.
+type poll struct {
+	wake chan struct{}
+	now  bool // answer it, even with nothing
+}
+
+func (p *poll) signal() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+var _ transport = (*lpTransport)(nil)
+
+func (t *lpTransport) name() string { return "lp" }
+
+func (t *lpTransport) ready() {
+	if len(t.polls) > 0 {
+		t.polls[0].signal()
+	}
+}
+
+func (t *lpTransport) finish(ws.StatusCode, string) {
+	if t.over {
+		return
+	}
+	t.over = true
+	for _, p := range t.polls {
+		p.signal()
+	}
+	if len(t.polls) == 0 {
+		t.abort() // the next poll will be told
+	}
+}
+
+func (t *lpTransport) abort() {
+	if !t.dead.CompareAndSwap(false, true) {
+		return
+	}
+	go func() {
+		t.c.mu.Lock()
+		t.over = true
+		for _, p := range t.polls {
+			p.signal()
+		}
+		t.c.mu.Unlock()
+		t.c.srv.removePolling(t)
+		t.c.lost(t)
+	}()
+}
+
+// endTransmission sends what is queued and says that the rest comes elsewhere. c.mu is held.
+func (t *lpTransport) endTransmission(items []item) {
+	t.left = texts(items)
+	t.left = append(t.left, controlFrame("n", emptyObj).text())
+	t.over = true
+	for _, p := range t.polls {
+		p.signal()
+	}
+}
+
+func texts(items []item) [][]byte {
+	out := make([][]byte, 0, len(items)+1)
+	for _, it := range items {
+		if text := it.f.text(); text != nil {
+			out = append(out, text)
+		}
+	}
+	return out
+}
+
+// tick ends a session whose client does not poll. c.mu is held.
+func (t *lpTransport) tick(now time.Duration) time.Duration {
+	if len(t.polls) == 0 && now-t.seen >= pollIdle {
+		t.c.srv.o.Logger.Info("a client polls no more; its session is ended", "ns", t.c.ns, "session", t.id, "after", pollIdle)
+		t.abort()
+		return 0
+	}
+	if len(t.polls) > 0 {
+		return now + pollIdle
+	}
+	return t.seen + pollIdle
+}
+
+// ServeLP serves /.lp.
+func (s *Server) ServeLP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet {
+		w.Header().Set("Allow", http.MethodGet)
+		http.Error(w, "long polling uses GET", http.StatusMethodNotAllowed)
+		return
+	}
+	q := parseParams(r.URL.RawQuery)
+	if q.get("start") == "t" {
+		s.startPolling(w, r, q)
+		return
+	}
+	t := s.polling(q.get("id"), q.get("pw"))
+	switch {
+	case t == nil:
+		script(w, []byte("pLPCommand('close');"))
+	case q.get("disconn") == "t":
+		// After a switch the client's page says goodbye too, but the session goes on.
+		t.c.lost(t)
+		s.removePolling(t)
+		script(w, nil)
+	case q.get("dframe") == "t":
+		t.serveFrame(w)
+	default:
+		t.servePoll(w, r, q)
+	}
+}
+
+// polling finds a session by its id and password.
+func (s *Server) polling(id, password string) *lpTransport {
+	s.mu.Lock()
+	t := s.pollers[id]
+	s.mu.Unlock()
+	if t == nil || subtle.ConstantTimeCompare([]byte(t.password), []byte(password)) != 1 {
+		return nil
+	}
+	return t
+}
+
+func (s *Server) removePolling(t *lpTransport) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pollers[t.id] == t {
+		delete(s.pollers, t.id)
+	}
+}
+
+func (s *Server) startPolling(w http.ResponseWriter, r *http.Request, q params) {
+	name, err := ns.Of(r)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	cb := q.get("cb")
+	if cb == "" || len(cb) > 16 || strings.Trim(cb, "0123456789") != "" { // it becomes part of a script
+		http.Error(w, "cb is not a number", http.StatusBadRequest)
+		return
+	}
+	s.takeOver(q.get("ls"))
+	c := s.newClient(name, q.get("ls"), "lp")
+	t := &lpTransport{c: c, id: c.sess.ID(), password: rand.Text(), seen: s.wheel.elapsed()}
+	t.pieces.max = s.o.MaxMessageBytes / 3 * 4
+	c.begin(t, r.Host)
+	if !s.add(c) {
+		t.abort()
+		http.Error(w, "the server is shutting down", http.StatusServiceUnavailable)
+		return
+	}
+	s.mu.Lock()
+	s.pollers[t.id] = t
+	s.mu.Unlock()
+
+	var b bytes.Buffer
+	for _, f := range []struct{ name, args string }{{"pLPCommand", "c,a1,a2,a3,a4"}, {"pRTLPCB", "n,d"}} {
+		fmt.Fprintf(&b, "function %s(%s){var f=parent.window[%q];if(f)f(%s);}\n", f.name, f.args, f.name+cb, f.args)
+	}
+	fmt.Fprintf(&b, "pLPCommand('start',%q,%q);\n", t.id, t.password)
+	c.mu.Lock()
+	body, _ := t.collect(nil)
+	c.mu.Unlock()
+	b.Write(body)
+	if err := script(w, b.Bytes()); err != nil {
+		t.abort()
+	}
+}
+
+// servePoll takes what the client says and holds the request until there is something to say to it.
+func (t *lpTransport) servePoll(w http.ResponseWriter, r *http.Request, q params) {
+	c := t.c
+	segments, err := q.segments()
+	p := &poll{wake: make(chan struct{}, 1)}
+	var confirmed uint64
+	c.mu.Lock()
+	t.seen = c.srv.wheel.elapsed()
+	if len(t.polls) > 0 {
+		// A client with two requests under way has received all responses to earlier ones.
+		confirmed = t.sent
+		for _, older := range t.polls {
+			older.now = true
+			older.signal()
+		}
+	}
+	tooMany := len(t.polls) >= maxPolls
+	if !tooMany {
+		t.polls = append(t.polls, p)
+	}
+	c.mu.Unlock()
+	if tooMany {
+		http.Error(w, "too many polls", http.StatusTooManyRequests)
+		return
+	}
+	if confirmed > 0 {
+		c.sess.Confirm(confirmed)
+	}
+	if err == nil {
+		err = t.take(segments)
+	}
+	if err != nil && err != errEnded {
+		c.srv.o.Logger.Warn("a session is ended because of what the client sent", "ns", c.ns, "session", t.id, "remote", r.RemoteAddr, "err", err)
+		c.mu.Lock()
+		t.finish(ws.StatusPolicyViolation, "")
+		c.mu.Unlock()
+	}
+
+	hold := time.NewTimer(pollHold)
+	defer hold.Stop()
+	for {
+		c.mu.Lock()
+		body, ok := t.collect(p)
+		if ok {
+			t.removePoll(p)
+		}
+		c.mu.Unlock()
+		if ok {
+			if err := script(w, body); err != nil {
+				t.abort() // the number of this response will never arrive, so nothing after it would be heard
+			}
+			return
+		}
+		select {
+		case <-p.wake:
+		case <-hold.C:
+			c.mu.Lock()
+			p.now = true
+			c.mu.Unlock()
+		case <-r.Context().Done():
+			c.mu.Lock()
+			t.removePoll(p)
+			c.mu.Unlock()
+			return
+		}
+	}
+}
+
+// take carries out what came with a request.
+func (t *lpTransport) take(segments []segment) error {
+	if len(segments) == 0 {
+		return nil
+	}
+	t.upstream.Lock()
+	defer t.upstream.Unlock()
+	for _, s := range segments {
+		messages, err := t.pieces.add(s)
+		for _, m := range messages {
+			t.c.srv.o.Metrics.MessagesIn(1, len(m))
+			if err := t.c.receive(t, m); err != nil {
+				return err
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removePoll forgets p, whose place the next one takes. c.mu is held.
+func (t *lpTransport) removePoll(p *poll) {
+	t.seen = t.c.srv.wheel.elapsed()
+	i := slices.Index(t.polls, p)
+	if i < 0 {
+		return
+	}
+	t.polls = slices.Delete(t.polls, i, i+1)
+	if len(t.polls) > 0 {
+		t.polls[0].signal() // it may have something to say by now
+	}
+}
+
+// collect makes the response to p, or to the request that begins the session; ok is false if there is nothing to say yet.
+// c.mu is held.
+func (t *lpTransport) collect(p *poll) (body []byte, ok bool) {
+	if p != nil && len(t.polls) > 0 && t.polls[0] != p {
+		return nil, false // the oldest first
+	}
+	messages := t.left
+	t.left = nil
+	if t.c.via == t && messages == nil {
+		items := t.c.take(nil, pollBytes)
+		if messages = texts(items); len(items) > 0 {
+			t.sent = t.c.m.out.answered
+		}
+		if t.c.m.out.empty() {
+			t.c.drained()
+		} else {
+			t.sent = 0 // a later answer is still queued, so nothing certain is known
+			t.c.queued = true
+		}
+	}
+	if len(messages) == 0 && p != nil && !p.now && !t.over {
+		return nil, false
+	}
+	body = append(body, "pRTLPCB("...)
+	body = strconv.AppendInt(body, int64(t.responses), 10)
+	body = append(body, ",["...)
+	size := 0
+	for i, m := range messages {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = appendScriptJSON(body, m)
+		size += len(m)
+	}
+	body = append(body, "]);\n"...)
+	if len(messages) > 0 {
+		t.c.srv.o.Metrics.MessagesOut(len(messages), size)
+	}
+	if t.over && (t.c.via != t || t.c.m.out.empty()) {
+		body = append(body, "pLPCommand('close',"...)
+		body = strconv.AppendInt(body, int64(t.responses), 10)
+		body = append(body, ");\n"...)
+		t.abort()
+	}
+	t.responses++
+	return body, true
+}
+
+// appendScriptJSON appends JSON as a script can hold it: older browsers take two characters for ends of lines.
+func appendScriptJSON(dst, text []byte) []byte {
+	for {
+		i := bytes.Index(text, []byte("\u2028"[:2]))
+		if i < 0 || i+2 >= len(text) {
+			return append(dst, text...)
+		}
+		dst = append(dst, text[:i]...)
+		switch text[i+2] {
+		case 0xa8:
+			dst = append(dst, `\u2028`...)
+		case 0xa9:
+			dst = append(dst, `\u2029`...)
+		default:
+			dst = append(dst, text[i:i+3]...)
+		}
+		text = text[i+3:]
+	}
+}
+
+// serveFrame serves the page that says goodbye when the client's page is left.
+func (t *lpTransport) serveFrame(w http.ResponseWriter) {
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Cache-Control", "no-cache")
+	fmt.Fprintf(w, `<!DOCTYPE html><html><body><script>
+function leave(){if(leave.done)return;leave.done=true;
+var x=new XMLHttpRequest();x.open("GET","/.lp?disconn=t&id="+%q+"&pw="+%q,false);try{x.send()}catch(e){}}
+window.onbeforeunload=leave;window.onunload=leave;
+</script></body></html>
+`, t.id, t.password)
+}
+
+func script(w http.ResponseWriter, body []byte) error {
+	h := w.Header()
+	h.Set("Content-Type", "application/javascript; charset=utf-8")
+	h.Set("Cache-Control", "no-cache")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	_, err := w.Write(body)
+	return err
+}
