@@ -99,7 +99,7 @@ func TestQueries(t *testing.T) {
 		{"GET", `/pets.json?orderBy="tag/name"&equalTo="rex"`, "", nil, 200, `{"a":{"tag":{"name":"rex"}}}`},
 		{"GET", `/list.json?orderBy="$key"&limitToFirst=2`, "", nil, 200, `["zero","one"]`},
 		{"GET", `/list.json?orderBy="$key"&limitToLast=1`, "", nil, 200, `{"3":"three"}`},
-		{"GET", `/prio.json?orderBy="$priority"&limitToLast=1&format=export`, "", nil, 200, `{"c":{".priority":"x",".value":3}}`},
+		{"GET", `/prio.json?orderBy="$priority"&limitToLast=1&format=export`, "", nil, 200, `{"c":{".value":3,".priority":"x"}}`},
 		{"GET", `/pets.json?orderBy="tag/name"&equalTo="rex"&print=silent`, "", nil, 204, ``},
 		{"GET", `/pets.json?orderBy="tag/name"&equalTo="rex"&timeout=3s`, "", nil, 200, `{"a":{"tag":{"name":"rex"}}}`},
 	})
