@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"rebase/console/demo"
+	"rebase/server"
+)
+
+type serveCmd struct {
+	Listen  string `default:"127.0.0.1:9000" help:"Address to serve on; port 0 picks a free one." placeholder:"HOST:PORT"`
+	Data    string `default:"./rebase-data" type:"path" help:"Folder of the data; it is made if it does not exist." placeholder:"DIR"`
+	Demo    bool   `help:"Serve a demonstration page, and print its address."`
+	Open    bool   `help:"Let everyone who reaches the address read and write everything. Needed to listen on other than a loopback address while there are no security rules."`
+	TLSCert string `name:"tls-cert" type:"existingfile" help:"Certificate chain, in PEM; turns on HTTPS and WSS." placeholder:"FILE"`
+	TLSKey  string `name:"tls-key" type:"existingfile" help:"The certificate's key, in PEM." placeholder:"FILE"`
+
+	LogFormat string `enum:"text,json" default:"text" help:"How to write the server's log to standard error: ${enum}."`
+	LogLevel  string `enum:"debug,info,warn,error" default:"info" help:"What to write to it: ${enum}, and what is worse."`
+
+	LogRetain       byteSize      `default:"256MiB" help:"How much of the operations log to keep behind the last checkpoint." placeholder:"SIZE"`
+	CheckpointEvery time.Duration `default:"30s" help:"Time between checkpoints, which bound what a restart after a crash has to replay." placeholder:"TIME"`
+	Cache           byteSize      `default:"256MiB" help:"Memory for caching stored data." placeholder:"SIZE"`
+	Drain           time.Duration `default:"20s" help:"How long to let requests finish when told to end." placeholder:"TIME"`
+}
+
+// Run serves until a signal or a failure.
+func (c *serveCmd) Run(ctx context.Context, std streams) error {
+	logger := newLogger(std.err, c.LogFormat, c.LogLevel)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+
+	s, err := server.Start(ctx, server.Options{
+		Listen: c.Listen, Data: c.Data, Open: c.Open, Demo: c.Demo, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
+		LogRetain: int64(c.LogRetain), CheckpointEvery: c.CheckpointEvery, CacheBytes: int64(c.Cache),
+		Logger: logger, Version: version,
+	})
+	if err != nil {
+		return err
+	}
+	c.banner(std.out, s)
+
+	select {
+	case sig := <-signals:
+		logger.Info("ending; a second signal ends at once", "signal", sig.String())
+	case <-ctx.Done():
+	case <-s.Done():
+		logger.Error("the server has failed and ends", "err", s.Err())
+	}
+	go func() {
+		<-signals
+		logger.Warn("ended by a second signal, without waiting; the next start recovers from the log")
+		os.Exit(exitForced)
+	}()
+	drain, stop := context.WithTimeout(context.WithoutCancel(ctx), c.Drain)
+	defer stop()
+	failure := s.Err()
+	if err := s.Shutdown(drain); failure == nil {
+		failure = err
+	}
+	if failure != nil {
+		return failure
+	}
+	logger.Info("ended")
+	return nil
+}
+
+// banner greets on standard output. Its last line, "listening on URL", is for
+// programs that start the server and want to know where it is.
+func (c *serveCmd) banner(w io.Writer, s *server.Server) {
+	if c.LogFormat == "text" {
+		fmt.Fprintf(w, "\n  Rebase %s\n\n", version)
+		row := func(name, value string) { fmt.Fprintf(w, "  %-9s %s\n", name, value) }
+		row("server", s.URL())
+		row("data", c.Data)
+		if c.Demo {
+			row("demo", strings.TrimSuffix(s.URL(), "/")+demo.Prefix)
+		}
+		switch {
+		case c.Open:
+			row("access", "OPEN: everyone who reaches this address reads and writes everything (--open)")
+		default:
+			row("access", "open to every program on this machine, closed to all others")
+		}
+		fmt.Fprintf(w, "\n  In an app:  initializeApp({ databaseURL: %q })\n\n", s.URL()+"/?ns=my-app")
+	}
+	fmt.Fprintf(w, "listening on %s\n", s.URL())
+}
+
+func newLogger(w io.Writer, format, level string) *slog.Logger {
+	var l slog.Level
+	_ = l.UnmarshalText([]byte(level)) // the parser has checked it
+	o := &slog.HandlerOptions{Level: l}
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}

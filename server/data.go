@@ -1,0 +1,143 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"rebase/db"
+	"rebase/live"
+	"rebase/store"
+	"rebase/vlog"
+	"rebase/vlog/local"
+)
+
+// data is everything that lives in the data folder:
+//
+//	LOCK    held while a server runs
+//	CHAIN   of which parts the log consists
+//	log/    the log's files
+//	store/  the store's files
+type data struct {
+	lock  io.Closer
+	log   *vlog.Log
+	store *store.Store
+	db    *db.DB
+	hub   *live.Hub
+}
+
+// logKind names the embedded log in the chain.
+const logKind = "local"
+
+func openData(ctx context.Context, o Options, m *metrics) (_ *data, err error) {
+	if o.Data == "" {
+		return nil, &StartError{Kind: KindData, What: "no data folder was given"}
+	}
+	d := &data{hub: live.New()}
+	defer func() {
+		if err != nil {
+			err = dataError(o.Data, errors.Join(err, d.closeFiles()))
+		}
+	}()
+	fs := o.FS
+	if err := fs.MkdirAll(o.Data, 0o750); err != nil {
+		return nil, err
+	}
+	if d.lock, err = fs.Lock(fs.PathJoin(o.Data, "LOCK")); err != nil {
+		return nil, &lockedError{err}
+	}
+	provider := local.Provider(local.Options{
+		FS: fs, Root: fs.PathJoin(o.Data, "log"), SegmentBytes: o.SegmentBytes,
+		Logger: o.Logger, OnCommit: m.commit,
+	})
+	d.log, err = vlog.Open(ctx, vlog.Options{
+		Meta:      local.FileMeta(o.Data, fs),
+		Providers: map[string]vlog.Provider{logKind: provider},
+		Initial:   vlog.Segment{Kind: logKind},
+		Logger:    o.Logger,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("log: %w", err)
+	}
+	d.store, err = store.Open(fs.PathJoin(o.Data, "store"), store.Options{FS: fs, CacheBytes: o.CacheBytes, Logger: o.Logger})
+	if err != nil {
+		return nil, err
+	}
+	d.db, err = db.Open(ctx, db.Options{
+		Log: d.log, Store: d.store, Observer: d.hub, Logger: o.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	d.hub.Attach(d.db)
+	return d, nil
+}
+
+// close ends the database, brings the store up to the log's tail, and closes
+// the files.
+func (d *data) close(ctx context.Context) error {
+	err := d.db.Close(ctx)
+	return errors.Join(err, d.closeFiles())
+}
+
+func (d *data) closeFiles() error {
+	var errs []error
+	if d.store != nil {
+		errs = append(errs, d.store.Close()) // which flushes
+	}
+	if d.log != nil {
+		errs = append(errs, d.log.Close())
+	}
+	if d.lock != nil {
+		errs = append(errs, d.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// healthy says whether the data can be written.
+func (d *data) healthy(ctx context.Context) error {
+	if err := d.db.Err(); err != nil {
+		return err
+	}
+	if err := d.store.Err(); err != nil {
+		return err
+	}
+	_, err := d.log.Tail(ctx)
+	return err
+}
+
+type lockedError struct{ err error }
+
+func (e *lockedError) Error() string { return "it is locked: " + e.err.Error() }
+func (e *lockedError) Unwrap() error { return e.err }
+
+// dataError tells the operator what an error of opening the data means.
+func dataError(dir string, err error) error {
+	var already *StartError
+	if errors.As(err, &already) {
+		return err
+	}
+	e := &StartError{Kind: KindOther, What: fmt.Sprintf("the data in %s cannot be opened", dir), Err: err}
+	var corrupt *vlog.CorruptError
+	var locked *lockedError
+	switch {
+	case errors.As(err, &locked):
+		e.Kind = KindData
+		e.Advice = "Another server is using this folder: end it, or give this one another --data."
+	case errors.As(err, &corrupt), errors.Is(err, vlog.ErrMissing), pebble.IsCorruptionError(err):
+		e.Kind = KindCorrupt
+		e.Advice = "Nothing was changed. Restore the whole folder from a backup (log, store and CHAIN belong together); keep the damaged one to look into."
+	case errors.Is(err, fs.ErrPermission):
+		e.Kind = KindData
+		e.Advice = "The user that the server runs as must be able to read and write this folder and everything in it."
+	case errors.Is(err, fs.ErrExist), errors.Is(err, fs.ErrNotExist), strings.Contains(err.Error(), "not a directory"):
+		e.Kind = KindData
+		e.Advice = "Give --data a folder that exists, or one that can be made."
+	}
+	return e
+}

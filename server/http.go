@@ -1,0 +1,167 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"rebase/console/demo"
+	"rebase/gateway/admin"
+)
+
+const (
+	// readHeaderTimeout ends connections that are opened and left, or that send
+	// their headers a byte at a time.
+	readHeaderTimeout = 15 * time.Second
+	// idleTimeout is how long a connection is kept for the next request.
+	idleTimeout = 2 * time.Minute
+	// maxHeaderBytes bounds a request's headers. Long polling puts data into URLs,
+	// of under 2 KB; tokens are a few KB.
+	maxHeaderBytes = 64 << 10
+)
+
+// routes sends a request to the gateway that it is for. It looks at the path as
+// it came: http.ServeMux would clean it and redirect, and break the URLs that
+// SDKs build.
+func (s *Server) routes() http.Handler {
+	ready := func(ctx context.Context) error {
+		if err := s.Err(); err != nil {
+			return err
+		}
+		return s.data.healthy(ctx)
+	}
+	administration := admin.New(admin.Options{
+		Gatherer: s.metrics.registry, Ready: ready, Version: s.o.Version, Started: time.Now(),
+	})
+	var demonstration http.Handler
+	if s.o.Demo {
+		demonstration = demo.Handler()
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path := r.URL.Path
+		switch {
+		case path == "/.ws":
+			s.rtdb.ServeWS(w, r)
+		case path == "/.lp":
+			s.rtdb.ServeLP(w, r)
+		case strings.HasSuffix(path, ".json"):
+			// Before the server's own paths: a database may hold a node of that name.
+			s.rest.ServeHTTP(w, r)
+		case demonstration != nil && strings.HasPrefix(path+"/", demo.Prefix):
+			demonstration.ServeHTTP(w, r)
+		case strings.HasPrefix(path, admin.Prefix):
+			administration.ServeHTTP(w, r)
+		default:
+			s.rest.ServeHTTP(w, r)
+		}
+	})
+}
+
+// httpServer is the listening socket and the HTTP server on it.
+type httpServer struct {
+	listener net.Listener
+	server   *http.Server
+	url      string
+	ending   atomic.Bool
+}
+
+func listen(o Options) (*httpServer, error) {
+	h := &httpServer{server: &http.Server{
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug), // clients' mistakes, mostly
+		Protocols:         new(http.Protocols),
+	}}
+	h.server.Protocols.SetHTTP1(true)
+	scheme := "http"
+	if o.TLSCert != "" || o.TLSKey != "" {
+		if o.TLSCert == "" || o.TLSKey == "" {
+			return nil, &StartError{Kind: KindTLS, What: "HTTPS cannot be turned on", Advice: "Give both --tls-cert and --tls-key."}
+		}
+		cert, err := tls.LoadX509KeyPair(o.TLSCert, o.TLSKey)
+		if err != nil {
+			return nil, &StartError{Kind: KindTLS, What: fmt.Sprintf("%s and %s cannot be used", o.TLSCert, o.TLSKey), Err: err,
+				Advice: "They must be a certificate chain and its key, in PEM."}
+		}
+		scheme = "https"
+		h.server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+		h.server.Protocols.SetHTTP2(true)
+	} else {
+		h.server.Protocols.SetUnencryptedHTTP2(true)
+	}
+	var err error
+	if h.listener, err = net.Listen("tcp", o.Listen); err != nil {
+		e := &StartError{Kind: KindAddress, What: "cannot listen on " + o.Listen, Err: err}
+		switch {
+		case errors.Is(err, syscall.EADDRINUSE):
+			e.Advice = "Another program is using this port. End it, or choose another with --listen; port 0 picks a free one."
+		case errors.Is(err, syscall.EACCES):
+			e.Advice = "Ports below 1024 need a privilege. Choose a higher one with --listen."
+		case errors.Is(err, syscall.EADDRNOTAVAIL):
+			e.Advice = "This machine does not have that address."
+		default:
+			e.Advice = "Give --listen an address of this machine and a port, for example 127.0.0.1:9000."
+		}
+		return nil, e
+	}
+	h.url = scheme + "://" + reachable(h.listener.Addr(), o.Listen)
+	return h, nil
+}
+
+// reachable words the listener's address so that it can be put into a browser
+// on this machine: an address that stands for all of them becomes localhost,
+// and a name that was asked for stays.
+func reachable(addr net.Addr, asked string) string {
+	host, port, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return addr.String()
+	}
+	if name, _, err := net.SplitHostPort(asked); err == nil && name != "" && net.ParseIP(name) == nil {
+		host = name
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// serve takes connections, on goroutines of its own, until stopListening.
+func (h *httpServer) serve(s *Server) {
+	h.server.Handler = s.handler
+	go func() {
+		var err error
+		if h.server.TLSConfig != nil {
+			err = h.server.ServeTLS(h.listener, "", "")
+		} else {
+			err = h.server.Serve(h.listener)
+		}
+		if !h.ending.Load() && !errors.Is(err, http.ErrServerClosed) {
+			s.fail(fmt.Errorf("accepting connections: %w", err))
+		}
+	}()
+}
+
+// stopListening frees the port and leaves connections as they are.
+func (h *httpServer) stopListening() {
+	h.ending.Store(true)
+	h.listener.Close() // the error would be that it is closed already
+}
+
+// shutdown waits for requests that are under way, and cuts off those that are
+// not through when ctx is done.
+func (h *httpServer) shutdown(ctx context.Context) error {
+	err := h.server.Shutdown(ctx)
+	if err != nil {
+		h.server.Close()
+	}
+	return err
+}

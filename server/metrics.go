@@ -1,0 +1,185 @@
+package server
+
+import (
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"rebase/vlog/local"
+)
+
+// metrics are the server's figures for /_rebase/metrics. Those that parts count
+// themselves are read when they are asked for; the others are counted by hooks.
+type metrics struct {
+	registry *prometheus.Registry
+	appended atomic.Int64 // bytes added to the log
+
+	groupEntries, groupBytes     prometheus.Histogram
+	writeSeconds, syncSeconds    prometheus.Histogram
+	checkpointSeconds            prometheus.Histogram
+	requests                     *prometheus.CounterVec
+	requestSeconds               *prometheus.HistogramVec
+	responseBytes, streamResyncs prometheus.Counter
+	streams                      prometheus.Gauge
+}
+
+// latencies are the bounds of histograms of times: from what a cache answers to
+// what makes a person look up.
+var latencies = prometheus.ExponentialBuckets(50e-6, 2, 18) // 50 µs … 6.5 s
+
+func newMetrics(version string) *metrics {
+	m := &metrics{registry: prometheus.NewRegistry()}
+	f := factory{m.registry}
+	m.groupEntries = f.histogram("rebase_log_group_entries", "Entries that reached the disk with one sync.", prometheus.ExponentialBuckets(1, 2, 14))
+	m.groupBytes = f.histogram("rebase_log_group_bytes", "Bytes that reached the disk with one sync.", prometheus.ExponentialBuckets(256, 4, 12))
+	m.writeSeconds = f.histogram("rebase_log_write_seconds", "Time of one write to the log.", latencies)
+	m.syncSeconds = f.histogram("rebase_log_sync_seconds", "Time of one sync of the log.", latencies)
+	m.checkpointSeconds = f.histogram("rebase_checkpoint_seconds", "Time of one flush of the store and trim of the log.", latencies)
+	m.requests = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "rebase_rest_requests_total", Help: "REST requests answered."}, []string{"method", "status"})
+	m.requestSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "rebase_rest_request_seconds", Help: "Time to answer a REST request; streams count when they end.", Buckets: latencies}, []string{"method"})
+	m.responseBytes = f.counter("rebase_rest_response_bytes_total", "Bytes of REST responses.")
+	m.streamResyncs = f.counter("rebase_rest_stream_resyncs_total", "REST streams that were too slow and got the whole data again.")
+	m.streams = prometheus.NewGauge(prometheus.GaugeOpts{Name: "rebase_rest_streams", Help: "REST streams open now."})
+	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "rebase_info", Help: "Always 1; the label tells the version."}, []string{"version"})
+	info.WithLabelValues(version).Set(1)
+	m.registry.MustRegister(m.requests, m.requestSeconds, m.streams, info,
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// commit is the log's hook.
+func (m *metrics) commit(c local.Commit) {
+	if c.Err != nil {
+		return
+	}
+	m.appended.Add(int64(c.Bytes))
+	m.groupEntries.Observe(float64(c.Entries))
+	m.groupBytes.Observe(float64(c.Bytes))
+	m.writeSeconds.Observe(c.Write.Seconds())
+	m.syncSeconds.Observe(c.Sync.Seconds())
+}
+
+// request is the REST gateway's hook.
+func (m *metrics) request(method string, status int, took time.Duration, bytesOut int64) {
+	m.requests.WithLabelValues(method, strconv.Itoa(status)).Inc()
+	m.requestSeconds.WithLabelValues(method).Observe(took.Seconds())
+	m.responseBytes.Add(float64(bytesOut))
+}
+
+type factory struct{ r *prometheus.Registry }
+
+func (f factory) histogram(name, help string, buckets []float64) prometheus.Histogram {
+	h := prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets})
+	f.r.MustRegister(h)
+	return h
+}
+
+func (f factory) counter(name, help string) prometheus.Counter {
+	c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+	f.r.MustRegister(c)
+	return c
+}
+
+// reading is a metric that is read when it is asked for.
+type reading struct {
+	name, help string
+	kind       prometheus.ValueType
+}
+
+// readings are metrics of which one call reads many: the call is made once for
+// each scrape.
+type readings struct {
+	descs []*prometheus.Desc
+	kinds []prometheus.ValueType
+	read  func() []float64 // in the order of descs
+}
+
+var _ prometheus.Collector = (*readings)(nil)
+
+func newReadings(read func() []float64, list ...reading) *readings {
+	r := &readings{read: read}
+	for _, m := range list {
+		r.descs = append(r.descs, prometheus.NewDesc(m.name, m.help, nil, nil))
+		r.kinds = append(r.kinds, m.kind)
+	}
+	return r
+}
+
+// Describe implements prometheus.Collector.
+func (r *readings) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range r.descs {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (r *readings) Collect(ch chan<- prometheus.Metric) {
+	for i, v := range r.read() {
+		ch <- prometheus.MustNewConstMetric(r.descs[i], r.kinds[i], v)
+	}
+}
+
+// observeData adds the figures that the database, the hub, the log and the
+// store keep themselves.
+func (m *metrics) observeData(d *data, logBytes func() int64) {
+	const (
+		total = prometheus.CounterValue
+		now   = prometheus.GaugeValue
+	)
+	m.registry.MustRegister(
+		newReadings(func() []float64 {
+			s := d.db.Stats()
+			return []float64{
+				float64(s.Proposed), float64(s.Groups), float64(s.Applied), float64(s.Refused), float64(s.Stale),
+				float64(s.Replayed), float64(s.Position), float64(s.Sessions), float64(s.QueuedBytes),
+			}
+		},
+			reading{"rebase_db_proposals_total", "Operations taken from clients.", total},
+			reading{"rebase_db_groups_total", "Appends to the log; proposals per group is the mean size of a group.", total},
+			reading{"rebase_db_applied_total", "Log entries applied.", total},
+			reading{"rebase_db_refused_total", "Operations that the state refused.", total},
+			reading{"rebase_db_stale_total", "Conditional writes whose condition did not hold.", total},
+			reading{"rebase_db_replays_suppressed_total", "Writes that a client sent again and that had been applied before.", total},
+			reading{"rebase_db_position", "Position of the last log entry applied.", now},
+			reading{"rebase_db_sessions", "Client sessions that are alive.", now},
+			reading{"rebase_db_queued_bytes", "Bytes of operations that wait to be applied.", now},
+		),
+		newReadings(func() []float64 {
+			s := d.hub.Stats()
+			return []float64{float64(s.Listeners), float64(s.Views), float64(s.Events), float64(s.Deliveries)}
+		},
+			reading{"rebase_live_listeners", "Listeners: pairs of a client and a place or query.", now},
+			reading{"rebase_live_views", "Query results kept up to date; listeners of equal queries share one.", now},
+			reading{"rebase_live_events_total", "Events made for listeners.", total},
+			reading{"rebase_live_deliveries_total", "Events handed to listeners.", total},
+		),
+		newReadings(func() []float64 {
+			s := d.store.Metrics()
+			return []float64{
+				float64(s.Applied), float64(s.Durable), float64(s.DiskBytes), float64(s.MemTableBytes), float64(s.CacheBytes),
+				float64(s.CacheHits), float64(s.CacheMisses), float64(s.Flushes), float64(s.Compactions),
+				float64(s.CompactionDebt), float64(s.ReadAmplification),
+			}
+		},
+			reading{"rebase_store_applied_position", "Log position of the last batch.", now},
+			reading{"rebase_store_durable_position", "Log position from which a crash would replay.", now},
+			reading{"rebase_store_disk_bytes", "Size of the store's files.", now},
+			reading{"rebase_store_memtable_bytes", "Size of what the store has not flushed.", now},
+			reading{"rebase_store_cache_bytes", "Size of the store's cache.", now},
+			reading{"rebase_store_cache_hits_total", "Blocks found in the cache.", total},
+			reading{"rebase_store_cache_misses_total", "Blocks read from the disk.", total},
+			reading{"rebase_store_flushes_total", "Flushes of the store.", total},
+			reading{"rebase_store_compactions_total", "Compactions of the store.", total},
+			reading{"rebase_store_compaction_debt_bytes", "Bytes that compactions have yet to move.", now},
+			reading{"rebase_store_read_amplification", "Files that reading one key may have to look into.", now},
+		),
+		newReadings(func() []float64 { return []float64{float64(logBytes()), float64(m.appended.Load())} },
+			reading{"rebase_log_disk_bytes", "Size of the log's files.", now},
+			reading{"rebase_log_appended_bytes_total", "Bytes added to the log by this process.", total},
+		),
+	)
+}

@@ -1,0 +1,125 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Options say what server to start. Data is required; the zero values of the
+// others are good for a test.
+type Options struct {
+	// Listen is the address, "host:port"; "" is 127.0.0.1:0, a free port.
+	Listen string
+	// Data is the folder of the data. It is made if it does not exist.
+	Data string
+	// FS is the file system that Data is on; nil is the operating system's.
+	FS vfs.FS
+
+	// Open admits everyone from other machines too. Without it a server that has
+	// no rules refuses to listen on an address that is not of the loopback.
+	Open bool
+	// Demo serves the demo page.
+	Demo bool
+	// TLSCert and TLSKey are files in PEM; both or none.
+	TLSCert, TLSKey string
+
+	// LogRetain is how many bytes of the log are kept behind the last
+	// checkpoint; 0 is 256 MiB.
+	LogRetain int64
+	// CheckpointEvery is the time between checkpoints; 0 is 30 s.
+	CheckpointEvery time.Duration
+	// CacheBytes bounds the store's cache; 0 is the store's default.
+	CacheBytes int64
+	// SegmentBytes is the size of a log file; 0 is the log's default.
+	SegmentBytes int64
+
+	Logger  *slog.Logger // nil: none
+	Version string       // told at /_rebase/version
+}
+
+func (o Options) withDefaults() Options {
+	if o.Listen == "" {
+		o.Listen = "127.0.0.1:0"
+	}
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	if o.LogRetain <= 0 {
+		o.LogRetain = 256 << 20
+	}
+	if o.CheckpointEvery <= 0 {
+		o.CheckpointEvery = 30 * time.Second
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Kind says at what a start failed, for exit codes and for advice.
+type Kind uint8
+
+// The kinds of a StartError.
+const (
+	KindOther   Kind = iota
+	KindAddress      // the address cannot be listened on
+	KindData         // the data folder cannot be used
+	KindCorrupt      // the data is damaged
+	KindOpen         // the server would be open to other machines
+	KindTLS          // the certificate or key cannot be used
+)
+
+// StartError is why a server did not start. Its text says what was tried, what
+// went wrong, and what to do.
+type StartError struct {
+	Kind   Kind
+	What   string // what was tried
+	Err    error
+	Advice string // what to do, a sentence or ""
+}
+
+func (e *StartError) Error() string {
+	s := e.What
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	if e.Advice != "" {
+		s += "\n" + e.Advice
+	}
+	return s
+}
+
+func (e *StartError) Unwrap() error { return e.Err }
+
+// checkOpen refuses to admit everyone from other machines unless told to.
+func checkOpen(o Options) error {
+	if o.Open || loopback(o.Listen) {
+		return nil
+	}
+	return &StartError{
+		Kind: KindOpen, What: fmt.Sprintf("refusing to listen on %s", o.Listen),
+		Err: errors.New("the server has no security rules, so everyone who reaches this address could read and write all data"),
+		Advice: "Listen on 127.0.0.1 and let something in front decide who gets through, " +
+			"or give --open if everyone on that network may do everything.",
+	}
+}
+
+// loopback says whether only this machine reaches an address. A name other than
+// localhost could stand for any address, and counts as outside.
+func loopback(hostport string) bool {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
+}

@@ -1,0 +1,154 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"rebase/gateway/rest"
+	"rebase/gateway/rtdb"
+)
+
+// Server is a running server. Its methods are safe for concurrent use.
+type Server struct {
+	o       Options
+	log     *slog.Logger
+	metrics *metrics
+	data    *data
+	rtdb    *rtdb.Server
+	rest    *rest.Server
+	handler http.Handler
+	http    *httpServer
+
+	stopCheckpoints context.CancelFunc
+	checkpoints     sync.WaitGroup
+
+	failed   chan struct{} // closed on failure
+	failOnce sync.Once
+	err      error // set before failed is closed
+
+	shutdown    sync.Once
+	shutdownErr error
+}
+
+// Start opens the data and serves it. It returns when requests are taken, which
+// after a crash is when the log has been replayed. ctx bounds the start alone.
+// Errors are *StartError.
+func Start(ctx context.Context, o Options) (*Server, error) {
+	o = o.withDefaults()
+	raiseFileLimit(o.Logger)
+	if err := checkOpen(o); err != nil {
+		return nil, err
+	}
+	// The address before the data: it is the quicker and the commoner thing to
+	// fail, and whoever connects during a replay is served after it.
+	h, err := listen(o)
+	if err != nil {
+		return nil, err
+	}
+	s, err := open(ctx, o)
+	if err != nil {
+		return nil, errors.Join(err, h.listener.Close())
+	}
+	s.http = h
+	h.serve(s)
+	return s, nil
+}
+
+// open is Start without an address.
+func open(ctx context.Context, o Options) (*Server, error) {
+	s := &Server{o: o, log: o.Logger, metrics: newMetrics(o.Version), failed: make(chan struct{})}
+	var err error
+	if s.data, err = openData(ctx, o, s.metrics); err != nil {
+		return nil, err
+	}
+	s.metrics.observeData(s.data, func() int64 { return diskUsage(o.FS, o.FS.PathJoin(o.Data, "log")) })
+	s.rtdb = rtdb.New(rtdb.Options{DB: s.data.db, Hub: s.data.hub, Logger: o.Logger, Metrics: s.metrics.connections()})
+	s.rest = rest.New(rest.Options{DB: s.data.db, Hub: s.data.hub, Logger: o.Logger, Metrics: s.metrics.rest()})
+	s.handler = s.routes()
+
+	run, cancel := context.WithCancel(context.Background())
+	s.stopCheckpoints = cancel
+	c := &checkpointer{
+		log: s.data.log, store: s.data.store, retain: o.LogRetain, logger: o.Logger,
+		appended: s.metrics.appended.Load,
+		observe:  func(took time.Duration) { s.metrics.checkpointSeconds.Observe(took.Seconds()) },
+	}
+	s.checkpoints.Go(func() { c.run(run, o.CheckpointEvery) })
+	go func() {
+		<-s.data.db.Failed()
+		if run.Err() == nil { // closing is reported the same way, and is no failure
+			s.fail(fmt.Errorf("database: %w", s.data.db.Err()))
+		}
+	}()
+	return s, nil
+}
+
+// URL is where the server is reached: "http://127.0.0.1:9000". An address that
+// stands for all of the machine's is given as localhost's.
+func (s *Server) URL() string { return s.http.url }
+
+// Handler is what the server serves, for tests that call it without a socket.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Done is closed when the server has failed and can only be shut down.
+func (s *Server) Done() <-chan struct{} { return s.failed }
+
+// Err is why the server has failed; nil while it works.
+func (s *Server) Err() error {
+	select {
+	case <-s.failed:
+		return s.err
+	default:
+		return nil
+	}
+}
+
+func (s *Server) fail(err error) {
+	s.failOnce.Do(func() {
+		s.err = err
+		close(s.failed)
+	})
+}
+
+// Shutdown ends the server. It stops listening, ends connections and streams, so
+// that the onDisconnect operations of their clients run, lets requests finish,
+// and closes the data with the store flushed. When ctx is done it stops waiting
+// for requests and connections, not for the data. Calls after the first wait for it
+// and return the same.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.shutdown.Do(func() { s.shutdownErr = s.end(ctx) })
+	return s.shutdownErr
+}
+
+func (s *Server) end(ctx context.Context) error {
+	s.http.stopListening()
+	// net/http knows neither hijacked connections nor when a stream ends, so the
+	// gateways end theirs first.
+	errs := make([]error, 2)
+	var gateways sync.WaitGroup
+	gateways.Go(func() { errs[0] = named("connections", s.rtdb.Shutdown(ctx)) })
+	gateways.Go(func() { errs[1] = named("streams", s.rest.Shutdown(ctx)) })
+	gateways.Wait()
+	errs = append(errs, named("requests", s.http.shutdown(ctx)))
+
+	s.stopCheckpoints()
+	s.checkpoints.Wait()
+	// What is under way in the database is finished or refused within this; it
+	// waits for the disk alone.
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	errs = append(errs, named("data", s.data.close(closing)))
+	return errors.Join(errs...)
+}
+
+func named(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("ending the %s: %w", what, err)
+}
