@@ -18,8 +18,10 @@ type Source interface {
 	Scan(from *Entry, reverse bool, n int) ([]Entry, error)
 }
 
-// scanBatch is how many entries are asked of a Source at once.
-const scanBatch = 1024
+// firstBatch is how many entries Load asks of a Source at first. Each further
+// batch is as large as all before it: a source without an index looks at every
+// child for each batch, however small, and must not do so a thousand times.
+const firstBatch = 1024
 
 // mapFrom is the size from which a window finds its members by a map. Below,
 // which most windows are, a scan is about as fast and saves the map.
@@ -67,7 +69,7 @@ func (w *Window) Load(src Source) error {
 	var from *Entry
 	total := 0
 	for w.q.Limit == 0 || total < w.q.Limit {
-		n := scanBatch
+		n := max(firstBatch, total)
 		if w.q.Limit > 0 {
 			n = min(n, w.q.Limit-total)
 		}
@@ -302,7 +304,7 @@ func (w *Window) entry(c Change) Entry { return w.compact(Entry{c.Value, c.Key})
 func (w *Window) refill(horizon Entry, src Source) (added []string, err error) {
 	from := horizon
 	for w.set.len < w.q.Limit {
-		n := min(w.q.Limit-w.set.len, scanBatch)
+		n := w.q.Limit - w.set.len
 		got, err := src.Scan(&from, w.q.Last, n)
 		if err != nil {
 			return nil, err

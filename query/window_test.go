@@ -368,6 +368,24 @@ func testLargeWindow(t *testing.T, q Query, seed uint64) {
 	}
 }
 
+// A source without an index reads all children for every batch.
+func TestLoadAsksForFewBatches(t *testing.T) {
+	q := Query{Index: Index{Kind: ByValue}, Start: &Bound{Value: tree.NewInt(0), Inclusive: true}}
+	s := sorted{q: &q}
+	for i := range 100_000 {
+		s.entries = append(s.entries, Entry{tree.NewInt(int64(i)), fmt.Sprint("k", i)})
+	}
+	calls := 0
+	w := NewWindow(q)
+	err := w.Load(sourceFunc(func(from *Entry, reverse bool, n int) ([]Entry, error) {
+		calls++
+		return s.Scan(from, reverse, n)
+	}))
+	if err != nil || w.Len() != len(s.entries) || calls > 12 {
+		t.Errorf("%d calls for %d members, %v", calls, w.Len(), err)
+	}
+}
+
 // sorted is a Source over entries in order.
 type sorted struct {
 	q       *Query
