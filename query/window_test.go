@@ -118,7 +118,7 @@ func checkWindow(t *rapid.T, w *Window, n *tree.Node) {
 // checkOften runs a cheap property more often than rapid's hundred times, which
 // misses interleavings that want three coincidences.
 func checkOften(t *testing.T, property func(*rapid.T)) {
-	for range 30 {
+	for range 12 {
 		rapid.Check(t, property)
 	}
 }
