@@ -14,7 +14,7 @@ function client(name) {
 }
 const a = client("a"), b = client("b");
 const seen = (ref, want) => new Promise((resolve) => {
-  const off = db.onValue(ref, (s) => { if (want(s.val(), s)) { off(); resolve(s.val()); } });
+  const off = db.onValue(ref, (s) => { if (want(s.val(), s)) { queueMicrotask(() => off()); resolve(s.val()); } });
 });
 
 // set, get, and a listener in another client
