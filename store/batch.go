@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -29,8 +30,28 @@ type Batch struct {
 	err        error            // the first error: what was written is then not whole
 	done       bool
 
+	*scratch // taken with the first change of a tree
+}
+
+// scratch is the working memory of a batch.
+type scratch struct {
 	place place
 	edit  edit
+}
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+// maxPooledScratch bounds the memory that is kept between batches.
+const maxPooledScratch = 1 << 20
+
+func (c *scratch) giveBack() {
+	if cap(c.edit.arena) > maxPooledScratch || cap(c.edit.val) > maxPooledScratch || len(c.edit.obsolete) > 0 {
+		return
+	}
+	c.edit.node, c.edit.prio = nil, nil
+	clear(c.place.keys)
+	c.place.path, c.place.ns = "", ""
+	scratches.Put(c)
 }
 
 var _ Reader = (*Batch)(nil)
@@ -65,6 +86,7 @@ func (b *Batch) change(ns string, f func() error) error {
 	if err == nil {
 		if !b.trees {
 			b.trees = true
+			b.scratch = scratches.Get().(*scratch)
 			b.generation = b.s.definitions().generation
 		}
 		err = f()
@@ -166,6 +188,10 @@ func (b *Batch) release() {
 	if b.pb != nil {
 		b.pb.Close()
 		b.pb = nil
+	}
+	if b.scratch != nil {
+		b.scratch.giveBack()
+		b.scratch = nil
 	}
 }
 

@@ -79,6 +79,7 @@ func setOne(b *testing.B, s *Store, p tree.Path, v *tree.Node) {
 
 func BenchmarkSetSameLeaf(b *testing.B) {
 	s := openBench(b)
+	defer timeCPU(b)()
 	for i := range b.N {
 		setOne(b, s, "rooms/one/typing/someone", tree.NewInt(int64(i)))
 	}
@@ -88,7 +89,7 @@ func BenchmarkSetRandomLeaf(b *testing.B) {
 	s := openBench(b)
 	const n = 200_000
 	fill(b, s, "list", n, true)
-	b.ResetTimer()
+	defer timeCPU(b)()
 	for i := range b.N {
 		setOne(b, s, tree.Path("list").Child(listKey(rand.IntN(n))), tree.NewInt(int64(i)))
 	}
@@ -102,7 +103,7 @@ func BenchmarkPushMessage(b *testing.B) {
 			if indexed {
 				declareAndWait(b, s, `{"rules":{"list":{".indexOn":"time"}}}`)
 			}
-			b.ResetTimer()
+			defer timeCPU(b)()
 			for i := range b.N {
 				setOne(b, s, tree.Path("list").Child(listKey(200_000+i)), message(i))
 			}
@@ -114,7 +115,7 @@ func BenchmarkReplaceMessage(b *testing.B) {
 	s := openBench(b)
 	const n = 200_000
 	fill(b, s, "list", n, false)
-	b.ResetTimer()
+	defer timeCPU(b)()
 	for i := range b.N {
 		setOne(b, s, tree.Path("list").Child(listKey(rand.IntN(n))), message(i))
 	}
@@ -129,7 +130,7 @@ func BenchmarkBulkSet(b *testing.B) {
 	n := tree.NewObject(children)
 	s := openBench(b)
 	b.ReportAllocs()
-	b.ResetTimer()
+	defer timeCPU(b)()
 	for range b.N {
 		batch := s.NewBatch()
 		if err := batch.Set("ns", "list", n); err != nil {
@@ -144,7 +145,7 @@ func BenchmarkGet100k(b *testing.B) {
 	s := openBench(b)
 	fill(b, s, "list", 100_000, false)
 	b.ReportAllocs()
-	b.ResetTimer()
+	defer timeCPU(b)()
 	for range b.N {
 		if n, err := s.Get("ns", "list"); err != nil || n.NumChildren() != 100_000 {
 			b.Fatal(err)
@@ -157,7 +158,7 @@ func BenchmarkGetMessage(b *testing.B) {
 	s := openBench(b)
 	const n = 200_000
 	fill(b, s, "list", n, false)
-	b.ResetTimer()
+	defer timeCPU(b)()
 	for range b.N {
 		if _, err := s.Get("ns", tree.Path("list").Child(listKey(rand.IntN(n)))); err != nil {
 			b.Fatal(err)
@@ -168,7 +169,7 @@ func BenchmarkGetMessage(b *testing.B) {
 func BenchmarkChildren100k(b *testing.B) {
 	s := openBench(b)
 	fill(b, s, "list", 100_000, false)
-	b.ResetTimer()
+	defer timeCPU(b)()
 	for range b.N {
 		count := 0
 		err := s.Children("ns", "list", "", func(string, bool, *tree.Node) bool { count++; return true })
@@ -182,6 +183,7 @@ func BenchmarkChildren100k(b *testing.B) {
 func BenchmarkSnapshot(b *testing.B) {
 	s := openBench(b)
 	fill(b, s, "list", 1000, false)
+	defer timeCPU(b)()
 	for range b.N {
 		s.Snapshot().Close()
 	}
@@ -224,6 +226,7 @@ func BenchmarkScanMillion(b *testing.B) {
 		for _, last := range []bool{false, true} {
 			b.Run(fmt.Sprintf("%s/last=%v", ix, last), func(b *testing.B) {
 				q := query.Query{Index: ix, Limit: 100, Last: last}
+				defer timeCPU(b)()
 				for range b.N {
 					src, indexed, err := s.Source("ns", "list", &q)
 					if err != nil || !indexed {
@@ -254,7 +257,7 @@ func BenchmarkBuildIndex(b *testing.B) {
 	s := openBench(b)
 	const n = 100_000
 	fill(b, s, "list", n, false)
-	b.ResetTimer()
+	defer timeCPU(b)()
 	for range b.N {
 		declareAndWait(b, s, `{"rules":{"list":{".indexOn":"time"}}}`)
 		declareAndWait(b, s, `{"rules":{}}`)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -235,8 +236,8 @@ func (b *Batch) planRemoval(it *pebble.Iterator) error {
 	if err := e.collect(it, pl.key, b.s.tune.smallSubtree); err != nil {
 		return err
 	}
-	below := e.old
-	e.old = nil
+	below := slices.Clone(e.old)
+	e.old = e.old[:0]
 	following := -1 // the deepest ancestor that has a leaf after the node
 	e.key = append(append(e.key[:0], pl.key...), compEnd)
 	if it.SeekGE(e.key) {
@@ -257,9 +258,7 @@ func (b *Batch) planRemoval(it *pebble.Iterator) error {
 		e.top = d
 	}
 	// The priorities were met from the bottom up.
-	for i, j := 0, len(e.old)-1; i < j; i, j = i+1, j-1 {
-		e.old[i], e.old[j] = e.old[j], e.old[i]
-	}
+	slices.Reverse(e.old)
 	e.old = append(e.old, below...)
 	return it.Error()
 }
