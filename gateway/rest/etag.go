@@ -26,9 +26,11 @@ func etagOfHash(h string) string {
 func hashOfETag(tag string) string {
 	tag = strings.TrimSpace(tag)
 	tag = strings.TrimPrefix(tag, "W/")
-	tag = strings.Trim(tag, `"`)
-	if tag == nullETag {
+	switch tag = strings.Trim(tag, `"`); tag {
+	case nullETag:
 		return ""
+	case "":
+		return "none" // the hash of nothing at all
 	}
 	return tag
 }

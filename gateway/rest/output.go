@@ -33,6 +33,7 @@ type output struct {
 
 	held      []byte
 	committed bool
+	broken    bool // the client does not take any more
 	status    int
 	written   int64 // bytes of body before compression
 	gz        *gzip.Writer
@@ -69,15 +70,16 @@ func (o *output) Write(b []byte) (int, error) {
 	return len(b), o.send(b)
 }
 
-func (o *output) send(b []byte) error {
+func (o *output) send(b []byte) (err error) {
 	if len(b) == 0 {
 		return nil
 	}
 	if o.gz != nil {
-		_, err := o.gz.Write(b)
-		return err
+		_, err = o.gz.Write(b)
+	} else {
+		_, err = o.w.Write(b)
 	}
-	_, err := o.w.Write(b)
+	o.broken = o.broken || err != nil
 	return err
 }
 
@@ -101,7 +103,8 @@ func (o *output) commit(status int, large bool) {
 	o.w.WriteHeader(status)
 }
 
-// finish sends what is left and ends the response.
+// finish sends what is left and ends the response. An error says that the client
+// has gone; nobody is left to be told of it, so most callers pass it up unlooked at.
 func (o *output) finish(status int) error {
 	if !o.committed {
 		large := len(o.held) >= gzipBytes
@@ -120,6 +123,7 @@ func (o *output) finish(status int) error {
 		return nil
 	}
 	err := o.gz.Close()
+	o.broken = o.broken || err != nil
 	o.gz.Reset(io.Discard) // keep no reference to the connection
 	gzipWriters.Put(o.gz)
 	o.gz = nil
@@ -177,10 +181,10 @@ func (q *request) respond(doc []byte) error {
 		io.WriteString(q.out, q.params.callback+"(")
 		writeScriptJSON(q.out, doc)
 		io.WriteString(q.out, ");")
-	} else if _, err := q.out.Write(doc); err != nil {
-		return gone(err)
+	} else {
+		q.out.Write(doc)
 	}
-	return gone(q.out.finish(http.StatusOK))
+	return q.out.finish(http.StatusOK)
 }
 
 // writeScriptJSON writes JSON so that it is also JavaScript of before 2019, in which
@@ -191,7 +195,3 @@ func writeScriptJSON(w io.Writer, doc []byte) {
 	s = strings.ReplaceAll(s, "\u2029", `\u2029`)
 	io.WriteString(w, s)
 }
-
-// gone drops an error of writing to the client: it has gone away, and that is not
-// a failure of the request.
-func gone(error) error { return nil }

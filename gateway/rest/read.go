@@ -119,6 +119,10 @@ func (q *request) load(r store.Reader, d *deadline) (*tree.Node, error) {
 // streamExport sends a subtree with its priorities straight from the store.
 func (q *request) streamExport(r store.Reader, d *deadline) error {
 	q.contentHeaders()
+	if q.r.Method == http.MethodHead {
+		q.out.commit(http.StatusOK, false) // the length is not known before the end
+		return nil
+	}
 	// The JSON writer's many small writes are gathered before they reach gzip.
 	buf := bufio.NewWriterSize(q.out, 16<<10)
 	w := tree.NewJSONWriter(buf)
@@ -144,7 +148,7 @@ func (q *request) streamExport(r store.Reader, d *deadline) error {
 	if err != nil {
 		return fmt.Errorf("export of /%s: %w", q.path, err)
 	}
-	return gone(q.out.finish(http.StatusOK))
+	return q.out.finish(http.StatusOK)
 }
 
 // errStop ends a walk that has found what it was for.

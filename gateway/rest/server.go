@@ -162,17 +162,20 @@ func (s *Server) leaveStream() {
 
 // fail answers with err, or aborts the response if it is under way already.
 func (q *request) fail(err error) {
+	if q.out.committed {
+		if q.r.Context().Err() == nil && !q.out.broken {
+			q.log.Error("response broken off", "method", q.method, "path", q.r.URL.Path, "ns", q.ns, "err", err)
+		}
+		// The status has been sent: all that is left is to break the connection,
+		// so that the client cannot take half a document for the whole.
+		panic(http.ErrAbortHandler)
+	}
 	var e *apiError
 	if !errors.As(err, &e) {
 		e = q.classify(err)
 	}
-	if e.status >= 500 {
+	if e.status >= 500 && q.r.Context().Err() == nil {
 		q.log.Error("request failed", "method", q.method, "path", q.r.URL.Path, "ns", q.ns, "err", err)
-	}
-	if q.out.committed {
-		// The status has been sent: all that is left is to break the connection,
-		// so that the client cannot take half a document for the whole.
-		panic(http.ErrAbortHandler)
 	}
 	q.out.reset()
 	q.out.header().Set("Content-Type", jsonType)

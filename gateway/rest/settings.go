@@ -82,7 +82,7 @@ func (q *request) rules() error {
 		q.contentHeaders()
 		q.out.header().Set("Content-Type", jsonType)
 		q.out.Write(text)
-		return gone(q.out.finish(http.StatusOK))
+		return q.out.finish(http.StatusOK)
 	case http.MethodPut:
 		text, err := q.readBody(maxRulesBytes)
 		if err != nil {

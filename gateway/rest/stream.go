@@ -87,11 +87,12 @@ func (c *streamConn) open() {
 // release gives the connection back to the server as it was.
 func (c *streamConn) release() { c.rc.SetWriteDeadline(time.Time{}) }
 
-// run serves the stream until it ends; the error says nothing to the client.
+// run serves the stream until it ends. An error is of writing to the client, which
+// aborts the response.
 func (c *streamConn) run(l *live.Listener, in *queue, initial *tree.Node) error {
 	q := c.q
 	if err := c.write(appendPut(c.buf[:0], initial)); err != nil {
-		return gone(err)
+		return err
 	}
 	l.Start()
 	tick := time.NewTicker(q.o.KeepAlive)
@@ -104,12 +105,12 @@ func (c *streamConn) run(l *live.Listener, in *queue, initial *tree.Node) error 
 			return nil
 		case <-tick.C:
 			if err := c.write(append(c.buf[:0], keepAliveEvent...)); err != nil {
-				return gone(err)
+				return err
 			}
 		case <-in.wake:
 			more, err := c.drain(l, in)
 			if err != nil {
-				return gone(err)
+				return err
 			}
 			if !more {
 				return nil

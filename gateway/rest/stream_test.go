@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -251,6 +252,19 @@ func TestStreamShutdown(t *testing.T) {
 	f.put("/a.json", "1") // others are still served
 }
 
+// shrinkBuffers gives connections opened from now on little room in the sockets.
+func (f *fixture) shrinkBuffers() {
+	tr := f.client.Transport.(*http.Transport)
+	tr.CloseIdleConnections()
+	tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := new(net.Dialer).DialContext(ctx, network, addr)
+		if err == nil {
+			err = c.(*net.TCPConn).SetReadBuffer(16 << 10)
+		}
+		return c, err
+	}
+}
+
 // TestStreamSlowReader: a reader that takes nothing for a while gets the whole data
 // again, and nobody waits for it.
 func TestStreamSlowReader(t *testing.T) {
@@ -260,11 +274,12 @@ func TestStreamSlowReader(t *testing.T) {
 		o.StreamQueueBytes = 100_000
 		o.Metrics.Resync = func() { resyncs.Add(1) }
 	})
+	f.shrinkBuffers()
 	slow := f.listen("/a.json")
 	slow.want("put", `{"path":"/","data":null}`)
-	// More than what the sockets between the two can hold. The log is in memory.
+	// More than what the sockets between the two can hold.
 	pad := strings.Repeat("x", 200_000)
-	for i := range 100 {
+	for i := range 40 {
 		f.do("PUT", "/a/pad.json?print=silent", fmt.Sprintf(`"%s%d"`, pad, i))
 	}
 	f.put("/a/n.json", "1")
@@ -415,9 +430,10 @@ func TestStreamStalledReader(t *testing.T) {
 		o.WriteStall = 50 * time.Millisecond
 		o.Metrics.Streams = func(d int) { open.Add(int64(d)) }
 	})
+	f.shrinkBuffers()
 	s := f.listen("/a.json")
 	s.want("put", `{"path":"/","data":null}`)
-	pad := strings.Repeat("x", 8<<20)
+	pad := strings.Repeat("x", 5<<20)
 	f.eventually("the stream is given up", func() bool {
 		f.do("PUT", "/a.json?print=silent", `"`+pad+`"`)
 		return open.Load() == 0
