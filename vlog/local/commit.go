@@ -206,9 +206,20 @@ func (l *Loglet) commitNext() (more bool) {
 
 // commit writes and syncs g, publishes it and wakes those who wait for it. Only the committer calls it.
 func (l *Loglet) commit(g *group) {
+	if active := l.activeSegment(); !active.started() && active.end+int64(len(g.buf)) > active.size {
+		// The log's very first append is larger than its first segment. A segment that is passed over would look to
+		// recovery like one that lost its first block, so it gets an empty one.
+		empty := newGroup(make([]byte, blockHeaderSize), g.first)
+		if l.commit(empty); empty.err != nil {
+			g.err = empty.err
+			close(g.done)
+			return
+		}
+	}
 	h := blockHeader{seq: l.seq, first: g.first, count: g.count, length: uint64(len(g.buf) - blockHeaderSize)}
+	active := l.activeSegment()
 	l.mu.Lock()
-	active, sealed := l.segs[len(l.segs)-1], l.durable().Sealed || g.seal
+	sealed := l.durable().Sealed || g.seal
 	h.trim = max(l.trimmed, g.trim)
 	l.mu.Unlock()
 	if sealed {
@@ -267,6 +278,13 @@ func (l *Loglet) commit(g *group) {
 		stats.Entries, stats.Bytes, stats.Err = int(g.count), len(g.buf), err
 		l.opts.OnCommit(stats)
 	}
+}
+
+// activeSegment is the segment that the committer writes to.
+func (l *Loglet) activeSegment() *segment {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.segs[len(l.segs)-1]
 }
 
 // writeBlock brings a finished block to the disk.
