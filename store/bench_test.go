@@ -264,4 +264,3 @@ func BenchmarkBuildIndex(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.N)*n/b.Elapsed().Seconds(), "children/s")
 }
-
