@@ -7,28 +7,25 @@ func (s *Scanner) Number() ([]byte, error) {
 	s.next()
 	start, data := s.pos, s.data
 	i := start
-	digits := func() bool {
-		from := i
-		for i < len(data) && data[i]-'0' <= 9 {
-			i++
-		}
-		return i > from
-	}
 	if i < len(data) && data[i] == '-' {
 		i++
 	}
-	if i < len(data) && data[i] == '0' {
-		i++
-	} else if !digits() {
+	first := i
+	if i = digits(data, i); i == first {
 		s.pos = i
 		if i == start {
 			return nil, s.unexpected("a number")
 		}
 		return nil, s.unexpected("a digit")
 	}
+	if data[first] == '0' && i > first+1 {
+		s.pos = first + 1
+		return nil, s.Errorf(first+1, "a number must not start with a superfluous zero")
+	}
 	if i < len(data) && data[i] == '.' {
 		i++
-		if !digits() {
+		from := i
+		if i = digits(data, i); i == from {
 			s.pos = i
 			return nil, s.unexpected("a digit")
 		}
@@ -38,17 +35,22 @@ func (s *Scanner) Number() ([]byte, error) {
 		if i < len(data) && (data[i] == '+' || data[i] == '-') {
 			i++
 		}
-		if !digits() {
+		from := i
+		if i = digits(data, i); i == from {
 			s.pos = i
 			return nil, s.unexpected("a digit")
 		}
 	}
-	if i < len(data) && data[i]-'0' <= 9 { // 01
-		s.pos = i
-		return nil, s.Errorf(i, "a number must not start with a superfluous zero")
-	}
 	s.pos = i
 	return data[start:i:i], nil
+}
+
+// digits returns the index of the first byte from i on that is no digit.
+func digits(data []byte, i int) int {
+	for i < len(data) && data[i]-'0' <= 9 {
+		i++
+	}
+	return i
 }
 
 // Int reads a number that has neither a fraction nor an exponent and fits in an int64.

@@ -87,6 +87,7 @@ func DecodeBinary(b []byte) (n *Node, rest []byte, err error) {
 }
 
 type decoder struct {
+	alloc  allocator
 	data   []byte
 	pos    int
 	reason string
@@ -178,13 +179,13 @@ func (d *decoder) plain(depth int) (*Node, bool) {
 		if v >= 0 && v < 64 {
 			return d.fail("a small integer in the long form")
 		}
-		return NewInt(v), true
+		return d.alloc.int(v), true
 	case tagFloat:
 		b, ok := d.bytes(8)
 		if !ok {
 			return nil, false
 		}
-		n := NewFloat(math.Float64frombits(binary.LittleEndian.Uint64(b)))
+		n := d.alloc.float(math.Float64frombits(binary.LittleEndian.Uint64(b)))
 		if n.Kind() != Float {
 			return d.fail("a double that is an integer or not finite")
 		}
@@ -227,7 +228,7 @@ func (d *decoder) string(length uint64) (*Node, bool) {
 	if err := checkString(b); err != nil {
 		return d.fail(err.Error())
 	}
-	return NewString(string(b)), true
+	return d.alloc.string(b), true
 }
 
 func (d *decoder) object(depth int) (*Node, bool) {
@@ -256,7 +257,7 @@ func (d *decoder) object(depth int) (*Node, bool) {
 		if err := CheckKey(unsafe.String(unsafe.SliceData(b), len(b))); err != nil {
 			return d.fail("an invalid key")
 		}
-		key := string(b)
+		key := d.alloc.text(b)
 		if i > 0 && CompareKeys(children[i-1].Key, key) >= 0 {
 			return d.fail("keys are not in order")
 		}
@@ -269,5 +270,7 @@ func (d *decoder) object(depth int) (*Node, bool) {
 		}
 		children[i] = Child{key, n}
 	}
-	return NewSortedObject(children), true
+	n := d.alloc.node()
+	n.setChildren(children)
+	return n, true
 }

@@ -2,8 +2,11 @@ package tree
 
 import (
 	"cmp"
+	"encoding/binary"
 	"math"
+	"math/bits"
 	"strings"
+	"unsafe"
 )
 
 // parseInt32 reports whether key counts as an integer in the order of keys, and its value. The SDK's test is the regular
@@ -43,6 +46,9 @@ func parseInt32(key string) (int64, bool) {
 // units. Integers of equal value ("0", "00") go by length; the SDKs take what is still equal then ("00", "-0") for the same,
 // here the bytes decide, so that the order is total.
 func CompareKeys(a, b string) int {
+	if a != "" && b != "" && a[0] > '9' && b[0] > '9' {
+		return CompareStrings(a, b)
+	}
 	x, xIsInt := parseInt32(a)
 	y, yIsInt := parseInt32(b)
 	switch {
@@ -64,6 +70,14 @@ func CompareKeys(a, b string) int {
 func CompareStrings(a, b string) int {
 	n := min(len(a), len(b))
 	i := 0
+	x8, y8 := unsafe.Slice(unsafe.StringData(a), len(a)), unsafe.Slice(unsafe.StringData(b), len(b))
+	for i+8 <= n {
+		if d := binary.LittleEndian.Uint64(x8[i:]) ^ binary.LittleEndian.Uint64(y8[i:]); d != 0 {
+			i += bits.TrailingZeros64(d) / 8
+			break
+		}
+		i += 8
+	}
 	for i < n && a[i] == b[i] {
 		i++
 	}

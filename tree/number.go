@@ -7,32 +7,37 @@ import (
 )
 
 // parseNumber makes a node of a JSON number's text. nil means that it is beyond the range of doubles.
-func parseNumber(text []byte) *Node {
+func (a *allocator) parseNumber(text []byte) *Node {
 	digits := text
 	if text[0] == '-' {
 		digits = text[1:]
 	}
-	if len(digits) <= 18 { // no overflow below 10^18
-		var v int64
-		for _, c := range digits {
-			d := c - '0'
-			if d > 9 {
-				goto general
-			}
+	var v int64
+	integer := true
+	for i, c := range digits {
+		d := c - '0'
+		if d > 9 {
+			integer = false
+			break
+		}
+		if i < 18 { // no overflow below 10^18; longer ones are done again
 			v = v*10 + int64(d)
 		}
-		if len(digits) < len(text) {
-			v = -v
-		}
-		return NewInt(v)
 	}
-general:
 	s := unsafe.String(&text[0], len(text)) // strconv does not keep it
-	if v, err := strconv.ParseInt(s, 10, 64); err == nil {
-		return NewInt(v)
+	if integer {
+		if len(digits) <= 18 {
+			if len(digits) < len(text) {
+				v = -v
+			}
+			return a.int(v)
+		}
+		if v, err := strconv.ParseInt(s, 10, 64); err == nil {
+			return a.int(v)
+		}
 	}
-	v, _ := strconv.ParseFloat(s, 64)
-	return NewFloat(v)
+	f, _ := strconv.ParseFloat(s, 64)
+	return a.float(f)
 }
 
 // appendNumber renders an Int or a Float so that every SDK reads back the same value: shortest digits, and an exponent for

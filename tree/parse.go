@@ -19,21 +19,24 @@ import (
 // Of members with equal keys the last counts. Errors are *jsonscan.SyntaxError, *KeyError, *LimitError and *ValueError.
 func ParseJSON(data []byte) (*Node, error) {
 	p := parsers.Get().(*parser)
-	defer parsers.Put(p)
+	defer p.put()
 	var s jsonscan.Scanner
 	s.Reset(data)
 	p.s = &s
 	n, err := p.value(0)
+	if err == nil {
+		err = s.End()
+	}
 	if err != nil {
 		return nil, p.failed(err)
 	}
-	return n, s.End()
+	return n, nil
 }
 
 // ScanValue is ParseJSON for a value at the position of s; what follows the value is left alone.
 func ScanValue(s *jsonscan.Scanner) (*Node, error) {
 	p := parsers.Get().(*parser)
-	defer parsers.Put(p)
+	defer p.put()
 	p.s = s
 	n, err := p.value(0)
 	if err != nil {
@@ -47,6 +50,7 @@ var parsers = sync.Pool{New: func() any { return new(parser) }}
 // A parser builds nodes from what a scanner reads. It is used again and again, for its buffers and its cache of keys.
 type parser struct {
 	s       *jsonscan.Scanner
+	alloc   allocator
 	stack   []Child // the children, so far, of the containers that are being read
 	scratch []byte  // for strings with escapes
 	keys    [keyCacheSize]string
@@ -58,6 +62,13 @@ const (
 	keyCacheSize = 256
 	keyCacheMax  = 32 // bytes of the longest key worth keeping
 )
+
+// put keeps p for the next parse, but no node of this one.
+func (p *parser) put() {
+	p.alloc = allocator{}
+	p.s = nil
+	parsers.Put(p)
+}
 
 // failed drops what an interrupted parse left behind.
 func (p *parser) failed(err error) error {
@@ -81,13 +92,13 @@ func (p *parser) value(depth int) (*Node, error) {
 		if len(text) > MaxStringBytes {
 			return nil, &LimitError{Limit: "string bytes", Got: len(text), Max: MaxStringBytes}
 		}
-		return NewString(string(text)), nil
+		return p.alloc.string(text), nil
 	case '0':
 		text, err := p.s.Number()
 		if err != nil {
 			return nil, err
 		}
-		n := parseNumber(text)
+		n := p.alloc.parseNumber(text)
 		if n == nil {
 			return nil, &ValueError{Reason: "the number is beyond the range of doubles"}
 		}
@@ -140,7 +151,9 @@ func (p *parser) pop(base int, sorted bool) *Node {
 	clear(gathered)
 	p.stack = p.stack[:base]
 	if sorted {
-		return NewSortedObject(children)
+		n := p.alloc.node()
+		n.setChildren(children)
+		return n
 	}
 	return NewObject(children)
 }

@@ -15,7 +15,7 @@ import (
 // Errors are those of ParseJSON, errors of r, and those of the callbacks, which end the scan.
 func ScanLeaves(r io.Reader, f func(p Path, leaf *Node) error, prio func(p Path, prio *Node) error) error {
 	p := parsers.Get().(*parser)
-	defer parsers.Put(p)
+	defer p.put()
 	p.s = new(jsonscan.Scanner)
 	l := leafScanner{in: stream{r: r, buf: make([]byte, 0, 64<<10), line: 1}, p: p, leaf: f, prio: prio}
 	err := l.value("", 0)
@@ -73,6 +73,7 @@ func (l *leafScanner) whole(p Path, f func() error) error {
 		return err
 	}
 	l.p.s.Reset(l.in.buf[from:l.in.pos])
+	l.p.alloc = allocator{} // each leaf for itself: who knows which are kept
 	if err = f(); err == nil {
 		err = l.p.s.End()
 	}
