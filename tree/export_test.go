@@ -122,3 +122,32 @@ func TestIndent(t *testing.T) {
 		}
 	})
 }
+
+// What parseNumber does itself must be what strconv does.
+func TestNumbersAreReadAsStrconvDoes(t *testing.T) {
+	check := func(t interface{ Fatalf(string, ...any) }, text string) {
+		n, err := ParseJSON([]byte(text))
+		if err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		if v, err := strconv.ParseInt(text, 10, 64); err == nil {
+			if n.Kind() != Int || n.Int() != v {
+				t.Fatalf("%s is read as %s", text, AppendExport(nil, n))
+			}
+			return
+		}
+		v, _ := strconv.ParseFloat(text, 64)
+		if !Equal(n, NewFloat(v)) {
+			t.Fatalf("%s is read as %s", text, AppendExport(nil, n))
+		}
+	}
+	g := rapid.OneOf(
+		rapid.StringMatching(`-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,20})?([eE][-+]?[0-9]{1,2})?`),
+		rapid.StringMatching(`-?(0|[1-9][0-9]{0,14})\.[0-9]{1,15}`),
+		rapid.StringMatching(`-?[1-9][0-9]{13,20}`),
+	)
+	rapid.Check(t, func(t *rapid.T) { check(t, g.Draw(t, "number")) })
+	for _, text := range []string{"999999999999999", "9999999999999999", "99999999999999.9", "0.000000000000001", "0.99999999999999", "1.00000000000000", "-0.0", "9.007199254740993"} {
+		check(t, text)
+	}
+}

@@ -1,37 +1,48 @@
 package tree
 
 import (
+	"bytes"
 	"math"
 	"strconv"
 	"unsafe"
 )
 
+// tens are the powers of ten that a double holds exactly.
+var tens = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}
+
 // parseNumber makes a node of a JSON number's text. nil means that it is beyond the range of doubles.
 func (a *allocator) parseNumber(text []byte) *Node {
+	negative := text[0] == '-'
 	digits := text
-	if text[0] == '-' {
+	if negative {
 		digits = text[1:]
 	}
+	// Up to 15 digits, with a point or without, are done here: they are exact as a double, as is the power of ten that
+	// divides them, so that the quotient is the nearest double.
 	var v int64
-	integer := true
-	for i, c := range digits {
-		d := c - '0'
-		if d > 9 {
-			integer = false
+	point, i := -1, 0
+	for ; i < len(digits) && i <= 15; i++ {
+		c := digits[i]
+		if c == '.' {
+			point = i
+			continue
+		}
+		if c-'0' > 9 {
 			break
 		}
-		if i < 18 { // no overflow below 10^18; longer ones are done again
-			v = v*10 + int64(d)
-		}
+		v = v*10 + int64(c-'0')
 	}
-	s := unsafe.String(&text[0], len(text)) // strconv does not keep it
-	if integer {
-		if len(digits) <= 18 {
-			if len(digits) < len(text) {
-				v = -v
-			}
+	if i == len(digits) {
+		if negative {
+			v = -v
+		}
+		if point < 0 {
 			return a.int(v)
 		}
+		return a.float(float64(v) / tens[len(digits)-1-point])
+	}
+	s := unsafe.String(&text[0], len(text)) // strconv does not keep it
+	if !bytes.ContainsAny(text, ".eE") {
 		if v, err := strconv.ParseInt(s, 10, 64); err == nil {
 			return a.int(v)
 		}

@@ -45,7 +45,7 @@ func ScanValue(s *jsonscan.Scanner) (*Node, error) {
 	return n, nil
 }
 
-var parsers = sync.Pool{New: func() any { return new(parser) }}
+var parsers = sync.Pool{New: func() any { return &parser{scratch: make([]byte, 0, 1024)} }}
 
 // A parser builds nodes from what a scanner reads. It is used again and again, for its buffers and its cache of keys.
 type parser struct {
