@@ -281,12 +281,17 @@ func (c *client) result(slot uint64, r db.Result) {
 		seq = c.results
 	}
 	c.m.fill(slot, status, payload, seq)
-	if c.m.out.answered > c.m.live.confirmed && c.via != nil && c.via.name() == "ws" {
-		now := c.srv.wheel.elapsed()
-		c.srv.wheel.schedule(&c.timed, max(c.m.live.due(now, c.m.out.answered), now+confirmPause))
+	if c.m.out.answered > c.m.live.confirmed && c.via.name() == "ws" {
+		c.expectConfirm()
 	}
 	c.progressed()
 	c.kick()
+}
+
+// expectConfirm makes the wheel ask for a sign that the answers have arrived. The caller holds mu.
+func (c *client) expectConfirm() {
+	now := c.srv.wheel.elapsed()
+	c.srv.wheel.schedule(&c.timed, max(c.m.live.due(now, c.m.out.answered), now+confirmPause))
 }
 
 // listen sends the data, answers, and lets the changes follow.
@@ -535,6 +540,9 @@ func (c *client) resync() {
 func (c *client) pong(payload []byte) {
 	c.mu.Lock()
 	seq, ok := c.m.live.pong(payload)
+	if c.m.out.answered > c.m.live.confirmed { // more has been answered since the ping
+		c.expectConfirm()
+	}
 	c.mu.Unlock()
 	if ok {
 		c.sess.Confirm(seq)

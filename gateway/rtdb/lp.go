@@ -30,7 +30,7 @@ const (
 	pollHold = 50 * time.Second
 	// pollBytes is how much goes into one response, at least one message.
 	pollBytes = 256 << 10
-	// maxPolls bounds the requests of a client that are under way.
+	// maxPolls bounds the requests of a client that are under way, and those whose messages are.
 	maxPolls = 8
 )
 
@@ -46,6 +46,7 @@ type lpTransport struct {
 
 	// Guarded by c.mu.
 	polls     []*poll // held back, oldest first
+	taking    int     // requests whose messages are being carried out
 	responses int     // number of the next response
 	seen      time.Duration
 	left      [][]byte // the last messages, when the session goes on elsewhere
@@ -240,9 +241,10 @@ func (t *lpTransport) servePoll(w http.ResponseWriter, r *http.Request, q params
 			older.signal()
 		}
 	}
-	tooMany := len(t.polls) >= maxPolls
+	tooMany := len(t.polls) >= maxPolls || t.taking >= maxPolls
 	if !tooMany {
 		t.polls = append(t.polls, p)
+		t.taking++
 	}
 	c.mu.Unlock()
 	if tooMany {
@@ -252,14 +254,11 @@ func (t *lpTransport) servePoll(w http.ResponseWriter, r *http.Request, q params
 	if confirmed > 0 {
 		c.sess.Confirm(confirmed)
 	}
-	if err == nil {
-		err = t.take(segments)
-	}
-	if err != nil && err != errEnded {
-		c.srv.o.Logger.Warn("a session is ended because of what the client sent", "ns", c.ns, "session", t.id, "remote", r.RemoteAddr, "err", err)
-		c.mu.Lock()
-		t.finish(ws.StatusPolicyViolation, "")
-		c.mu.Unlock()
+	if err == nil && len(segments) > 0 {
+		// The request must be there to take output meanwhile: the messages may have to wait for room.
+		go func() { t.taken(t.take(segments)) }()
+	} else {
+		t.taken(err)
 	}
 
 	hold := time.NewTimer(pollHold)
@@ -292,11 +291,22 @@ func (t *lpTransport) servePoll(w http.ResponseWriter, r *http.Request, q params
 	}
 }
 
+// taken ends what take has begun.
+func (t *lpTransport) taken(err error) {
+	c := t.c
+	if err != nil && err != errEnded {
+		c.srv.o.Logger.Warn("a session is ended because of what the client sent", "ns", c.ns, "session", t.id, "err", err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t.taking--
+	if err != nil {
+		t.finish(ws.StatusPolicyViolation, "")
+	}
+}
+
 // take carries out what came with a request.
 func (t *lpTransport) take(segments []segment) error {
-	if len(segments) == 0 {
-		return nil
-	}
 	t.upstream.Lock()
 	defer t.upstream.Unlock()
 	for _, s := range segments {

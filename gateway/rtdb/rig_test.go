@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,6 +26,12 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if spec := os.Getenv(crowdEnv); spec != "" {
+		if err := crowd(spec); err != nil {
+			os.Exit(1)
+		}
+		return
+	}
 	goleak.VerifyTestMain(m)
 }
 
@@ -272,6 +278,3 @@ func waitFor(t testing.TB, what string, cond func() bool) {
 		}
 	}
 }
-
-// slowPipe is a connection that is not a plain socket, like one under TLS.
-type slowPipe struct{ net.Conn }

@@ -48,6 +48,7 @@ type wsTransport struct {
 	// Guarded by c.mu.
 	draining  bool // a goroutine of its own does the writing
 	finishing bool // when all is sent, the connection is closed
+	finished  bool // our side is closed
 }
 
 var readBuffers = sync.Pool{New: func() any {
@@ -127,6 +128,9 @@ func (t *wsTransport) take(dst []item, limit int) (items []item, ok bool) {
 
 func (t *wsTransport) takeLocked(dst []item, limit int) (items []item, ok bool) {
 	c := t.c
+	if t.finished {
+		return dst, false
+	}
 	if items = c.take(dst, limit); len(items) > 0 {
 		bytes := 0
 		for i := range items {
@@ -136,7 +140,9 @@ func (t *wsTransport) takeLocked(dst []item, limit int) (items []item, ok bool) 
 		return items, true
 	}
 	if t.finishing {
+		t.finished = true
 		t.closeWrite()
+		return items, false
 	}
 	c.drained()
 	return items, false

@@ -1,0 +1,401 @@
+package rtdb
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// lpPeer is a client that uses long polling as a browser's page does: scripts are "run" by looking for the calls in them.
+type lpPeer struct {
+	t        testing.TB
+	base     string
+	id, pw   string
+	mu       sync.Mutex
+	cond     *sync.Cond
+	pending  map[int][]json.RawMessage // responses by number
+	due      int
+	messages []string
+	closed   bool
+	closeAt  int // -1: none
+	segs     int
+	next     int // r
+}
+
+var (
+	startCall = regexp.MustCompile(`pLPCommand\('start',"([0-9a-f]{32})","(\w+)"\);`)
+	dataCall  = regexp.MustCompile(`(?m)^pRTLPCB\((\d+),(\[.*\])\);$`)
+	closeCall = regexp.MustCompile(`pLPCommand\('close'(?:,(\d+))?\);`)
+)
+
+func (r *rig) poller() *lpPeer {
+	r.t.Helper()
+	p := &lpPeer{t: r.t, base: r.http.URL + "/.lp?", pending: map[int][]json.RawMessage{}, closeAt: -1}
+	p.cond = sync.NewCond(&p.mu)
+	body := p.get("start=t&ser=123&cb=7&v=5&p=1:2:web:3&ns=test")
+	m := startCall.FindStringSubmatch(body)
+	if m == nil || !strings.Contains(body, `parent.window["pLPCommand7"]`) || !strings.Contains(body, `parent.window["pRTLPCB7"]`) {
+		r.t.Fatalf("no start in %s", body)
+	}
+	p.id, p.pw = m[1], m[2]
+	return p
+}
+
+// get loads a script and runs it.
+func (p *lpPeer) get(query string) string {
+	ctx, cancel := context.WithTimeout(context.Background(), deadline)
+	defer cancel()
+	req, _ := http.NewRequestWithContext(ctx, "GET", p.base+query, nil)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err.Error()
+	}
+	defer res.Body.Close()
+	b, _ := io.ReadAll(res.Body)
+	body := string(b)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range dataCall.FindAllStringSubmatch(body, -1) {
+		var k int
+		fmt.Sscan(m[1], &k)
+		var messages []json.RawMessage
+		if err := json.Unmarshal([]byte(m[2]), &messages); err != nil {
+			p.t.Errorf("%v in %s", err, body)
+		}
+		if _, dup := p.pending[k]; dup || k < p.due {
+			p.t.Errorf("response %d comes twice", k)
+		}
+		p.pending[k] = messages
+	}
+	for p.pending[p.due] != nil {
+		for _, m := range p.pending[p.due] {
+			p.messages = append(p.messages, string(m))
+		}
+		delete(p.pending, p.due)
+		p.due++
+	}
+	if m := closeCall.FindStringSubmatch(body); m != nil {
+		p.closed = true
+		if m[1] != "" {
+			fmt.Sscan(m[1], &p.closeAt)
+		}
+	}
+	p.cond.Broadcast()
+	return body
+}
+
+func (p *lpPeer) session() string { return fmt.Sprintf("id=%s&pw=%s&ser=9&ns=test", p.id, p.pw) }
+
+func (p *lpPeer) poll() { go p.get(p.session()) }
+
+// pieces cuts a message as the SDK does.
+func (p *lpPeer) pieces(text string, size int) (out []string) {
+	packet := base64.URLEncoding.WithPadding('.').EncodeToString([]byte(text))
+	total := (len(packet) + size - 1) / size
+	for i := range total {
+		out = append(out, fmt.Sprintf("&seg%%d=%d&ts%%d=%d&d%%d=%s", p.segs, total, packet[i*size:min((i+1)*size, len(packet))]))
+		p.segs++
+	}
+	return out
+}
+
+func numbered(piece string, i int) string { return fmt.Sprintf(piece, i, i, i) }
+
+func (p *lpPeer) request(action, body string) int {
+	p.next++
+	text := fmt.Sprintf(`{"t":"d","d":{"r":%d,"a":%q,"b":%s}}`, p.next, action, body)
+	p.send(text)
+	return p.next
+}
+
+func (p *lpPeer) send(text string) {
+	for _, piece := range p.pieces(text, 1840) {
+		query := p.session() + numbered(piece, 0)
+		go p.get(query)
+	}
+}
+
+// expect waits for messages, polling.
+func (p *lpPeer) expect(want ...string) {
+	p.t.Helper()
+	timeout := time.AfterFunc(deadline, func() {
+		p.mu.Lock()
+		p.closed = true
+		p.mu.Unlock()
+		p.cond.Broadcast()
+	})
+	defer timeout.Stop()
+	for _, w := range want {
+		p.mu.Lock()
+		for len(p.messages) == 0 && !p.closed {
+			p.cond.Wait()
+		}
+		if len(p.messages) == 0 {
+			p.mu.Unlock()
+			p.t.Fatalf("the session ended before %s", w)
+		}
+		got := p.messages[0]
+		p.messages = p.messages[1:]
+		p.mu.Unlock()
+		if w != "*" && got != w {
+			p.t.Fatalf("got  %s\nwant %s", got, w)
+		}
+	}
+}
+
+func TestLongPolling(t *testing.T) {
+	r := newRig(t)
+	p := r.poller()
+	p.expect("*") // hello, in response 0
+	p.poll()
+	n := p.request("q", `{"p":"/a","h":"-"}`)
+	p.expect(data("a", "null"), answerText(n, "ok", "{}"))
+	p.poll()
+	r.set("a", `"x\u2028y"`)
+	p.expect(data("a", `"x\u2028y"`)) // escaped, for older browsers
+	n = p.request("p", `{"p":"/a","d":"`+strings.Repeat("é", 5000)+`"}`)
+	p.poll()
+	p.expect(data("a", `"`+strings.Repeat("é", 5000)+`"`))
+	p.poll()
+	p.expect(ok(n))
+}
+
+func TestLongPollingPiecesInAnyOrder(t *testing.T) {
+	r := newRig(t)
+	p := r.poller()
+	p.expect("*")
+	first := p.pieces(`{"t":"d","d":{"r":1,"a":"p","b":{"p":"/a","d":"one"}}}`, 16)
+	second := p.pieces(`{"t":"d","d":{"r":2,"a":"p","b":{"p":"/b","d":"two"}}}`, 64)
+	last := first[len(first)-1]
+	query := p.session() + numbered(second[0], 0)
+	for i, piece := range first[:len(first)-1] {
+		query += numbered(piece, i+1)
+	}
+	go p.get(query)
+	go p.get(p.session() + numbered(last, 0))
+	if len(second) > 1 {
+		for _, piece := range second[1:] {
+			go p.get(p.session() + numbered(piece, 0))
+		}
+	}
+	p.poll()
+	p.expect(ok(1), ok(2))
+}
+
+func TestLongPollingAnswersTheOlderPoll(t *testing.T) {
+	r := newRig(t)
+	p := r.poller()
+	p.expect("*")
+	older := make(chan string)
+	go func() { older <- p.get(p.session()) }()
+	waitFor(t, "the poll is held", func() bool {
+		q := r.srv.polling(p.id, p.pw)
+		q.c.mu.Lock()
+		defer q.c.mu.Unlock()
+		return len(q.polls) == 1
+	})
+	p.poll()
+	if body := <-older; body != "pRTLPCB(1,[]);\n" {
+		t.Fatal(body)
+	}
+}
+
+func TestLongPollingRefusesStrangers(t *testing.T) {
+	r := newRig(t)
+	p := r.poller()
+	if body := p.get("id=" + p.id + "&pw=wrong&ser=1"); body != "pLPCommand('close');" {
+		t.Fatal(body)
+	}
+	for _, query := range []string{"start=t&cb=1);alert(1&ns=test", "start=t&ns=test", "start=t&cb=1&ns=*"} {
+		res, err := http.Get(p.base + query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != http.StatusBadRequest {
+			t.Errorf("%s: %s", query, res.Status)
+		}
+	}
+}
+
+func TestLongPollingDisconnects(t *testing.T) {
+	r := newRig(t)
+	w := r.dial()
+	w.listen("/here")
+	p := r.poller()
+	p.expect("*")
+	n := p.request("o", `{"p":"/here","d":"left"}`)
+	p.expect(ok(n))
+	page := p.get(p.session() + "&dframe=t")
+	if !strings.Contains(page, "disconn=t") || !strings.Contains(page, p.pw) {
+		t.Fatal(page)
+	}
+	p.get(p.session() + "&disconn=t")
+	w.expect(data("here", `"left"`))
+	if body := p.get(p.session()); body != "pLPCommand('close');" {
+		t.Fatal(body)
+	}
+}
+
+func TestLongPollingEndsWhenNobodyPolls(t *testing.T) {
+	r := newRig(t)
+	p := r.poller()
+	r.srv.polling(p.id, p.pw).tickAt(r.srv.wheel.elapsed() + pollIdle + time.Second)
+	waitFor(t, "the session ends", func() bool { return r.srv.Clients() == 0 })
+}
+
+func (t *lpTransport) tickAt(now time.Duration) {
+	t.c.tick(now)
+}
+
+func TestLongPollingEndsOnGarbage(t *testing.T) {
+	for _, piece := range []string{"&seg0=0&ts0=1&d0=!!!", "&seg0=x&ts0=1&d0=", "&seg0=5000&ts0=1&d0=e30.", "&seg0=0&ts0=1&d0=e30."} {
+		r := newRig(t)
+		p := r.poller()
+		p.get(p.session() + piece)
+		waitFor(t, "the session ends", func() bool { return r.srv.Clients() == 0 })
+	}
+}
+
+// TestSwitchFromLongPolling moves a session to a WebSocket while data flow, and checks that nothing is lost, doubled or
+// reordered.
+func TestSwitchFromLongPolling(t *testing.T) {
+	for _, order := range []string{"a then n", "n then a"} {
+		t.Run(order, func(t *testing.T) {
+			r := newRig(t)
+			p := r.poller()
+			p.expect("*")
+			n := p.request("q", `{"p":"/n","h":"-"}`)
+			p.expect(data("n", "null"), answerText(n, "ok", "{}"))
+			n = p.request("o", `{"p":"/left","d":true}`)
+			p.poll()
+			p.expect(ok(n))
+
+			stop, stopped := make(chan struct{}), make(chan int)
+			go func() {
+				i := 0
+				for {
+					select {
+					case <-stop:
+						stopped <- i
+						return
+					default:
+						i++
+						r.set("n", fmt.Sprint(i))
+					}
+				}
+			}()
+			polling := make(chan struct{})
+			go func() {
+				defer close(polling)
+				for {
+					p.get(p.session())
+					p.mu.Lock()
+					closed := p.closed
+					p.mu.Unlock()
+					if closed {
+						return
+					}
+				}
+			}()
+
+			w := r.dialRaw("&s=" + p.id)
+			w.expect(`{"t":"c","d":{"t":"a","d":null}}`)
+			for range 2 {
+				w.sendFrame(`{"t":"c","d":{"t":"p","d":{}}}`)
+				w.expect(`{"t":"c","d":{"t":"o","d":null}}`)
+			}
+			w.next = 100
+			onNew := func() {
+				w.sendFrame(`{"t":"c","d":{"t":"a","d":{}}}`)
+				w.request("p", `{"p":"/from","d":"ws"}`)
+			}
+			write := p.request("p", `{"p":"/from","d":"lp"}`) // before the end of the old connection
+			if order == "a then n" {
+				onNew()
+				p.send(`{"t":"c","d":{"t":"n","d":{}}}`)
+			} else {
+				p.send(`{"t":"c","d":{"t":"n","d":{}}}`)
+				waitFor(t, "the old connection ends", func() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.closed })
+				onNew()
+			}
+			<-polling
+			p.get(p.session() + "&disconn=t") // the page says goodbye, but only to the old connection
+			close(stop)
+			last := <-stopped
+
+			p.mu.Lock()
+			got := p.messages
+			if p.closeAt != p.due-1 && p.closeAt < 0 {
+				t.Errorf("closed after response %d, but %d came", p.closeAt, p.due)
+			}
+			p.mu.Unlock()
+			if len(got) == 0 || got[len(got)-1] != `{"t":"c","d":{"t":"n","d":{}}}` {
+				t.Fatalf("the old connection ends with %v", got[max(0, len(got)-3):])
+			}
+			got = got[:len(got)-1]
+			for i := 0; len(got) == 0 || got[len(got)-1] != data("n", fmt.Sprint(last)); i++ {
+				got = append(got, w.read())
+			}
+			count, acks := 0, 0
+			for _, m := range got {
+				switch {
+				case m == data("n", fmt.Sprint(count+1)):
+					count++
+				case m == ok(write) || m == ok(101):
+					acks++
+				default:
+					t.Fatalf("%s after %d", m, count)
+				}
+			}
+			for ; acks < 2; acks++ {
+				w.expect(ok([]int{write, 101}[acks]))
+			}
+			if count != last {
+				t.Fatalf("%d of %d changes came", count, last)
+			}
+			if got := r.export("from"); got != `"ws"` {
+				t.Fatalf("requests were reordered: %s", got)
+			}
+			if r.export("left") != "null" {
+				t.Fatal("the switch ran the onDisconnect operations")
+			}
+			w.conn.CloseNow()
+			waitFor(t, "the session ends", func() bool { return r.srv.Clients() == 0 })
+			waitFor(t, "the onDisconnect operation runs", func() bool { return r.export("left") == "true" })
+		})
+	}
+}
+
+func TestSwitchOfUnknownSessionIsRefused(t *testing.T) {
+	r := newRig(t)
+	w := r.dialRaw("&s=0123456789abcdef0123456789abcdef")
+	w.expect(`{"t":"c","d":{"t":"r","d":"` + strings.TrimPrefix(r.http.URL, "http://") + `"}}`)
+}
+
+func TestSwitchThatIsGivenUpLeavesTheSession(t *testing.T) {
+	r := newRig(t)
+	p := r.poller()
+	p.expect("*")
+	w := r.dialRaw("&s=" + p.id)
+	w.expect("{\"t\":\"c\",\"d\":{\"t\":\"a\",\"d\":null}}")
+	w.conn.CloseNow()
+	n := p.request("p", `{"p":"/a","d":1}`)
+	p.expect(ok(n))
+	waitFor(t, "the second connection is forgotten", func() bool {
+		q := r.srv.polling(p.id, p.pw)
+		q.c.mu.Lock()
+		defer q.c.mu.Unlock()
+		return q.c.other == nil && q.c.m.upgrade == notUpgrading
+	})
+	w = r.dialRaw("&s=" + p.id)
+	w.expect("{\"t\":\"c\",\"d\":{\"t\":\"a\",\"d\":null}}")
+}
