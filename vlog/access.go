@@ -80,6 +80,9 @@ func (l *Log) tail(ctx context.Context, atLeast func(Segment, Loglet) Position) 
 
 // Read is Loglet.Read on virtual positions. It returns entries of one segment at a time.
 func (l *Log) Read(ctx context.Context, from, to Position, maxBytes int) ([]Entry, error) {
+	if from >= to {
+		return nil, nil
+	}
 	for {
 		v := l.view.Load()
 		i := v.chain.locate(from)
@@ -89,9 +92,6 @@ func (l *Log) Read(ctx context.Context, from, to Position, maxBytes int) ([]Entr
 		seg, loglet := v.chain.Segments[i], v.loglets[i]
 		if seg.Sealed {
 			to = min(to, seg.End) // beyond it the addresses are the next segment's
-		}
-		if from >= to {
-			return nil, nil
 		}
 		entries, err := loglet.Read(ctx, seg.toLoglet(from), seg.toLoglet(to), maxBytes)
 		var trimmed *TrimmedError

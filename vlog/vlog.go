@@ -54,9 +54,10 @@ type Loglet interface {
 	// below p waits for more with WaitTail(p+1).
 	WaitTail(ctx context.Context, atLeast Position) (Tail, error)
 
-	// Read returns entries from the range [from, to), in order and without gaps, beginning at from: as many as there
-	// are below the tail and fit into maxBytes of payload, but at least one if there is one. It returns none, and no
-	// error, if from is at or beyond the tail or to. If from has been trimmed the error is a *TrimmedError.
+	// Read returns entries from the range [from, to), in order and without gaps, beginning at from. It returns at most
+	// maxBytes of payload, and may return less than there is (where one file ends, say), but at least one entry if there
+	// is one below the tail, however large. It returns none, and no error, if from is at or beyond the tail or to. If
+	// from has been trimmed the error is a *TrimmedError. The slice is the caller's, the payloads are not.
 	Read(ctx context.Context, from, to Position, maxBytes int) ([]Entry, error)
 
 	// Trim allows the log to forget everything below before, and returns the position from which on it still answers,

@@ -19,6 +19,19 @@ func sealable(t *testing.T, s Subject) vlog.Loglet {
 	return l
 }
 
+// newSealable is sealable for a test that closes the log itself.
+func newSealable(t *testing.T, s Subject) vlog.Loglet {
+	l := s.New(t)
+	loglet, ok := l.(vlog.Loglet)
+	if !ok {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+		t.Skip("is no Loglet")
+	}
+	return loglet
+}
+
 func testSeal(t *testing.T, s Subject) {
 	l := sealable(t, s)
 	mustAppend(t, l, "a", "b")
@@ -54,10 +67,7 @@ func testSeal(t *testing.T, s Subject) {
 // nothing is acknowledged after a seal has returned.
 func testSealRace(t *testing.T, s Subject) {
 	for round := range 20 {
-		l, ok := s.New(t).(vlog.Loglet)
-		if !ok {
-			t.Skip("is no Loglet")
-		}
+		l := newSealable(t, s)
 		var wg sync.WaitGroup
 		var mu sync.Mutex
 		acked := map[vlog.Position]string{}
@@ -139,10 +149,7 @@ func testSealReopen(t *testing.T, s Subject) {
 	if s.Reopen == nil {
 		t.Skip("does not outlive its process")
 	}
-	l, ok := s.New(t).(vlog.Loglet)
-	if !ok {
-		t.Skip("is no Loglet")
-	}
+	l := newSealable(t, s)
 	mustAppend(t, l, "a")
 	if err := l.Seal(bg); err != nil {
 		t.Fatal(err)
