@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -148,10 +149,7 @@ func (c *conn) readFrame() (ws.OpCode, error) {
 		c.br.Discard(8)
 	}
 	start := len(c.buf)
-	for range n - (cap(c.buf) - start) {
-		c.buf = append(c.buf[:cap(c.buf)], 0)
-	}
-	c.buf = c.buf[:start+n]
+	c.buf = slices.Grow(c.buf, n)[:start+n]
 	_, err = io.ReadFull(c.br, c.buf[start:])
 	return op, err
 }
