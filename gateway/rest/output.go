@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/klauspost/compress/gzip"
 
@@ -22,18 +23,23 @@ const (
 	holdBytes = 64 << 10
 	// gzipBytes is the size from which a response is worth compressing.
 	gzipBytes = 1 << 10
+	// sendChunk is what is written under one deadline: a client that does not take
+	// that much within Options.WriteStall is given up.
+	sendChunk = 64 << 10
 )
 
 // output is a response that may yet turn out to be an error. Writes are held back
 // until there are holdBytes of them or finish is called; then they go to the client,
 // compressed if it accepts that.
 type output struct {
-	w http.ResponseWriter
-	r *http.Request
+	w     http.ResponseWriter
+	r     *http.Request
+	stall time.Duration // Options.WriteStall
 
 	held      []byte
 	committed bool
 	broken    bool // the client does not take any more
+	deadlines bool // of writing have been set on the connection
 	status    int
 	written   int64 // bytes of body before compression
 	gz        *gzip.Writer
@@ -71,16 +77,30 @@ func (o *output) Write(b []byte) (int, error) {
 }
 
 func (o *output) send(b []byte) (err error) {
-	if len(b) == 0 {
-		return nil
-	}
-	if o.gz != nil {
+	if len(b) > 0 && o.gz != nil {
 		_, err = o.gz.Write(b)
-	} else {
-		_, err = o.w.Write(b)
+	} else if len(b) > 0 {
+		_, err = patient{o}.Write(b)
 	}
 	o.broken = o.broken || err != nil
 	return err
+}
+
+// patient writes to the client chunk by chunk, each under a deadline of its own: a
+// long answer may take as long as it likes, but a client that takes nothing must not
+// hold on to a snapshot of the store for ever.
+type patient struct{ o *output }
+
+func (p patient) Write(b []byte) (n int, err error) {
+	rc := http.NewResponseController(p.o.w)
+	for n < len(b) && err == nil {
+		var m int
+		rc.SetWriteDeadline(time.Now().Add(p.o.stall)) // not all writers have deadlines
+		m, err = p.o.w.Write(b[n:min(len(b), n+sendChunk)])
+		n += m
+	}
+	p.o.deadlines = true
+	return n, err
 }
 
 // commit sends the status and headers; large says that the body is worth compressing.
@@ -97,7 +117,7 @@ func (o *output) commit(status int, large bool) {
 			h.Set("Content-Encoding", "gzip")
 			h.Del("Content-Length")
 			o.gz = gzipWriters.Get().(*gzip.Writer)
-			o.gz.Reset(o.w)
+			o.gz.Reset(patient{o})
 		}
 	}
 	o.w.WriteHeader(status)
@@ -118,6 +138,10 @@ func (o *output) finish(status int) error {
 		if err := o.send(o.held); err != nil {
 			return err
 		}
+	}
+	if o.deadlines {
+		// The connection goes back to the server, for other requests.
+		defer http.NewResponseController(o.w).SetWriteDeadline(time.Time{})
 	}
 	if o.gz == nil {
 		return nil

@@ -38,7 +38,7 @@ type Options struct {
 	StreamQueueBytes int
 	// KeepAlive is the time between keep-alive events of a stream; 0 is 30 s.
 	KeepAlive time.Duration
-	// WriteStall is how long a stream may be stuck on a reader that takes nothing
+	// WriteStall is how long a response may be stuck on a client that takes nothing
 	// before its connection is given up; 0 is 60 s.
 	WriteStall time.Duration
 }
@@ -104,7 +104,7 @@ func New(o Options) *Server {
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	out := &output{w: w, r: r}
+	out := &output{w: w, r: r, stall: s.o.WriteStall}
 	q := &request{Server: s, r: r, out: out, method: effectiveMethod(r)}
 	defer func() {
 		if m := s.o.Metrics.Request; m != nil {

@@ -11,10 +11,6 @@ import (
 	"rebase/tree"
 )
 
-// streamChunk is what is written under one deadline: a client that does not take
-// that much within Options.WriteStall is given up.
-const streamChunk = 64 << 10
-
 // stream answers GET with "Accept: text/event-stream": the data as it is, then
 // every change of it, until the client or the server goes away.
 func (q *request) stream() error {
@@ -132,7 +128,7 @@ func (c *streamConn) drain(l *live.Listener, in *queue) (more bool, err error) {
 			return false, c.write(append(out, cancelEvent...))
 		}
 		out = appendEvent(out, e, l.Path())
-		if len(out) >= streamChunk {
+		if len(out) >= sendChunk {
 			if err := c.write(out); err != nil {
 				return false, err
 			}
@@ -166,17 +162,12 @@ func (c *streamConn) resync(l *live.Listener, in *queue) (more bool, err error) 
 // write sends b and flushes it.
 func (c *streamConn) write(b []byte) error {
 	// A large buffer is not kept for a stream that may be quiet for hours.
-	if cap(b) <= streamChunk {
+	if cap(b) <= sendChunk {
 		c.buf = b[:0]
 	}
-	for len(b) > 0 {
-		n := min(len(b), streamChunk)
-		c.rc.SetWriteDeadline(time.Now().Add(c.q.o.WriteStall))
-		c.q.out.written += int64(n)
-		if _, err := c.q.out.w.Write(b[:n]); err != nil {
-			return err
-		}
-		b = b[n:]
+	c.q.out.written += int64(len(b))
+	if err := c.q.out.send(b); err != nil {
+		return err
 	}
 	return c.rc.Flush()
 }

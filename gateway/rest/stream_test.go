@@ -440,6 +440,36 @@ func TestStreamStalledReader(t *testing.T) {
 	})
 }
 
+// TestStalledDownload: the same for a long answer.
+func TestStalledDownload(t *testing.T) {
+	noLeaks(t)
+	var ended atomic.Int64
+	f := newFixture(t, func(o *Options) {
+		o.WriteStall = 50 * time.Millisecond
+		o.Metrics.Request = func(method string, _ int, _ time.Duration, _ int64) {
+			if method == "GET" {
+				ended.Add(1)
+			}
+		}
+	})
+	pad := strings.Repeat("x", 5<<20)
+	for _, name := range []string{"a", "b"} {
+		f.do("PUT", "/d/"+name+".json?print=silent", `"`+pad+`"`)
+	}
+	f.shrinkBuffers()
+	for i, target := range []string{"/d.json", "/d.json?format=export"} {
+		resp, err := f.client.Get(f.srv.URL + target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.eventually("the answer is given up", func() bool { return ended.Load() == int64(i+1) })
+		if b, err := io.ReadAll(resp.Body); err == nil {
+			t.Errorf("%s: all %d bytes came", target, len(b))
+		}
+		resp.Body.Close()
+	}
+}
+
 func TestStreamHTTP2(t *testing.T) {
 	noLeaks(t)
 	f := newFixture(t)
@@ -504,7 +534,7 @@ func TestRevoked(t *testing.T) {
 	f := newFixture(t)
 	rec := httptest.NewRecorder()
 	req := httptest.NewRequest("GET", "/a.json", nil)
-	q := &request{Server: f.rest, r: req, out: &output{w: rec, r: req}}
+	q := &request{Server: f.rest, r: req, out: &output{w: rec, r: req, stall: time.Minute}}
 	c := &streamConn{q: q, rc: http.NewResponseController(rec)}
 	in := newQueue(1000)
 	l, err := f.hub.Listen("default", "a", defaultQuery(), in)
