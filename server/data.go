@@ -45,7 +45,7 @@ func openData(ctx context.Context, o Options, m *metrics) (_ *data, err error) {
 		}
 	}()
 	fs := o.FS
-	if err := fs.MkdirAll(o.Data, 0o750); err != nil {
+	if err := makeDir(fs, o.Data); err != nil {
 		return nil, err
 	}
 	if d.lock, err = fs.Lock(fs.PathJoin(o.Data, "LOCK")); err != nil {
@@ -55,7 +55,7 @@ func openData(ctx context.Context, o Options, m *metrics) (_ *data, err error) {
 		FS: fs, Root: fs.PathJoin(o.Data, "log"), SegmentBytes: o.SegmentBytes,
 		Logger: o.Logger, OnCommit: m.commit,
 	})
-	d.log, err = vlog.Open(ctx, vlog.Options{
+	log, err := vlog.Open(ctx, vlog.Options{
 		Meta:      local.FileMeta(o.Data, fs),
 		Providers: map[string]vlog.Provider{logKind: provider},
 		Initial:   vlog.Segment{Kind: logKind},
@@ -64,12 +64,13 @@ func openData(ctx context.Context, o Options, m *metrics) (_ *data, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("log: %w", err)
 	}
+	d.log = log
 	d.store, err = store.Open(fs.PathJoin(o.Data, "store"), store.Options{FS: fs, CacheBytes: o.CacheBytes, Logger: o.Logger})
 	if err != nil {
 		return nil, err
 	}
 	d.db, err = db.Open(ctx, db.Options{
-		Log: d.log, Store: d.store, Observer: d.hub, Logger: o.Logger,
+		Log: &meteredLog{Log: d.log, m: m}, Store: d.store, Observer: d.hub, Logger: o.Logger,
 	})
 	if err != nil {
 		return nil, err

@@ -1,6 +1,10 @@
 package server
 
-import "github.com/cockroachdb/pebble/v2/vfs"
+import (
+	"errors"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
 
 // diskUsage adds up the sizes of the files in and below dir. What cannot be read
 // counts nothing: files come and go meanwhile.
@@ -22,4 +26,39 @@ func diskUsage(fs vfs.FS, dir string) int64 {
 		}
 	}
 	return total
+}
+
+// makeDir makes dir and what is missing above it, so that a power cut does not
+// take them back. The directory above dir is synced even if dir exists: it may
+// have been made by an attempt that was cut off before it came to that.
+func makeDir(fs vfs.FS, dir string) error {
+	above := []string{fs.PathDir(dir)}
+	for d := above[0]; ; {
+		if _, err := fs.Stat(d); err == nil {
+			break
+		}
+		up := fs.PathDir(d)
+		if up == d {
+			break
+		}
+		above = append(above, up)
+		d = up
+	}
+	if err := fs.MkdirAll(dir, 0o750); err != nil {
+		return err
+	}
+	for _, d := range above {
+		if err := syncDir(fs, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func syncDir(fs vfs.FS, dir string) error {
+	f, err := fs.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }

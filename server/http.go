@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -98,8 +99,8 @@ func listen(o Options) (*httpServer, error) {
 	} else {
 		h.server.Protocols.SetUnencryptedHTTP2(true)
 	}
-	var err error
-	if h.listener, err = net.Listen("tcp", o.Listen); err != nil {
+	l, err := net.Listen("tcp", o.Listen)
+	if err != nil {
 		e := &StartError{Kind: KindAddress, What: "cannot listen on " + o.Listen, Err: err}
 		switch {
 		case errors.Is(err, syscall.EADDRINUSE):
@@ -113,6 +114,7 @@ func listen(o Options) (*httpServer, error) {
 		}
 		return nil, e
 	}
+	h.listener = &listener{Listener: l}
 	h.url = scheme + "://" + reachable(h.listener.Addr(), o.Listen)
 	return h, nil
 }
@@ -134,6 +136,19 @@ func reachable(addr net.Addr, asked string) string {
 	return net.JoinHostPort(host, port)
 }
 
+// listener may be closed twice: here, to free the port before anything else, and
+// by http.Server.Shutdown, which would report the second time as an error.
+type listener struct {
+	net.Listener
+	once sync.Once
+	err  error
+}
+
+func (l *listener) Close() error {
+	l.once.Do(func() { l.err = l.Listener.Close() })
+	return l.err
+}
+
 // serve takes connections, on goroutines of its own, until stopListening.
 func (h *httpServer) serve(s *Server) {
 	h.server.Handler = s.handler
@@ -153,7 +168,7 @@ func (h *httpServer) serve(s *Server) {
 // stopListening frees the port and leaves connections as they are.
 func (h *httpServer) stopListening() {
 	h.ending.Store(true)
-	h.listener.Close() // the error would be that it is closed already
+	h.listener.Close() // an error would say that the port is free already
 }
 
 // shutdown waits for requests that are under way, and cuts off those that are

@@ -19,6 +19,7 @@ type metrics struct {
 
 	groupEntries, groupBytes     prometheus.Histogram
 	writeSeconds, syncSeconds    prometheus.Histogram
+	appendSeconds, applySeconds  prometheus.Histogram
 	checkpointSeconds            prometheus.Histogram
 	requests                     *prometheus.CounterVec
 	requestSeconds               *prometheus.HistogramVec
@@ -37,6 +38,8 @@ func newMetrics(version string) *metrics {
 	m.groupBytes = f.histogram("rebase_log_group_bytes", "Bytes that reached the disk with one sync.", prometheus.ExponentialBuckets(256, 4, 12))
 	m.writeSeconds = f.histogram("rebase_log_write_seconds", "Time of one write to the log.", latencies)
 	m.syncSeconds = f.histogram("rebase_log_sync_seconds", "Time of one sync of the log.", latencies)
+	m.appendSeconds = f.histogram("rebase_log_append_seconds", "Time until a group of operations is durable in the log, waiting for the group before it included.", latencies)
+	m.applySeconds = f.histogram("rebase_apply_seconds", "Time to apply the log entries of one read: decide, store, answer and tell the listeners.", latencies)
 	m.checkpointSeconds = f.histogram("rebase_checkpoint_seconds", "Time of one flush of the store and trim of the log.", latencies)
 	m.requests = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "rebase_rest_requests_total", Help: "REST requests answered."}, []string{"method", "status"})
 	m.requestSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "rebase_rest_request_seconds", Help: "Time to answer a REST request; streams count when they end.", Buckets: latencies}, []string{"method"})

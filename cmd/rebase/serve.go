@@ -16,8 +16,8 @@ import (
 )
 
 type serveCmd struct {
-	Listen  string `default:"127.0.0.1:9000" help:"Address to serve on; port 0 picks a free one." placeholder:"HOST:PORT"`
-	Data    string `default:"./rebase-data" type:"path" help:"Folder of the data; it is made if it does not exist." placeholder:"DIR"`
+	Listen  string `default:"127.0.0.1:9000" help:"Address to serve on, ${default} if not given; port 0 picks a free one." placeholder:"HOST:PORT"`
+	Data    string `default:"./rebase-data" type:"path" help:"Folder of the data, ./rebase-data if not given; it is made if it does not exist." placeholder:"DIR"`
 	Demo    bool   `help:"Serve a demonstration page, and print its address."`
 	Open    bool   `help:"Let everyone who reaches the address read and write everything. Needed to listen on other than a loopback address while there are no security rules."`
 	TLSCert string `name:"tls-cert" type:"existingfile" help:"Certificate chain, in PEM; turns on HTTPS and WSS." placeholder:"FILE"`
@@ -26,10 +26,10 @@ type serveCmd struct {
 	LogFormat string `enum:"text,json" default:"text" help:"How to write the server's log to standard error: ${enum}."`
 	LogLevel  string `enum:"debug,info,warn,error" default:"info" help:"What to write to it: ${enum}, and what is worse."`
 
-	LogRetain       byteSize      `default:"256MiB" help:"How much of the operations log to keep behind the last checkpoint." placeholder:"SIZE"`
-	CheckpointEvery time.Duration `default:"30s" help:"Time between checkpoints, which bound what a restart after a crash has to replay." placeholder:"TIME"`
-	Cache           byteSize      `default:"256MiB" help:"Memory for caching stored data." placeholder:"SIZE"`
-	Drain           time.Duration `default:"20s" help:"How long to let requests finish when told to end." placeholder:"TIME"`
+	LogRetain       byteSize      `default:"256MiB" help:"How much of the operations log to keep behind the last checkpoint (${default})." placeholder:"SIZE"`
+	CheckpointEvery time.Duration `default:"30s" help:"Time between checkpoints, which bound what a restart after a crash has to replay (${default})." placeholder:"TIME"`
+	Cache           byteSize      `default:"256MiB" help:"Memory for caching stored data (${default})." placeholder:"SIZE"`
+	Drain           time.Duration `default:"20s" help:"How long to let requests finish when told to end (${default})." placeholder:"TIME"`
 }
 
 // Run serves until a signal or a failure.

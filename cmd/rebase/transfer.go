@@ -24,8 +24,8 @@ type importCmd struct {
 	To       string   `required:"" help:"Where to: the server, and the node that the file's root becomes, for example http://127.0.0.1:9000/users?ns=app" placeholder:"URL[/path]"`
 	Replace  bool     `help:"Delete what is there first. Without it the file is merged in, leaf by leaf. Faster, but nobody else may write there meanwhile."`
 	Restart  bool     `help:"Begin anew, though an earlier import of this file was interrupted and could be continued."`
-	InFlight int      `default:"4" help:"Writes that may wait for their answers at a time." placeholder:"N"`
-	Batch    byteSize `default:"1MiB" help:"Size of one write, about." placeholder:"SIZE"`
+	InFlight int      `default:"4" help:"Writes that may wait for their answers at a time (${default})." placeholder:"N"`
+	Batch    byteSize `default:"1MiB" help:"Size of one write, about (${default})." placeholder:"SIZE"`
 	Token    string   `help:"Credential, sent as a bearer token." placeholder:"TOKEN"`
 	Quiet    bool     `short:"q" help:"Show no progress."`
 }
