@@ -78,7 +78,9 @@ func (l *Log) tail(ctx context.Context, atLeast func(Segment, Loglet) Position) 
 	}
 }
 
-// Read is Loglet.Read on virtual positions. It returns entries of one segment at a time.
+// Read is Loglet.Read on virtual positions. It returns entries of one segment at a time. Where several processes share a
+// chain, only what lies below a tail that this Log has returned is sure to be found: behind it, the chain in use may be
+// one that another process has since extended.
 func (l *Log) Read(ctx context.Context, from, to Position, maxBytes int) ([]Entry, error) {
 	if from >= to {
 		return nil, nil
@@ -143,7 +145,7 @@ func (l *Log) Trim(ctx context.Context, before Position) (Position, error) {
 		}
 		for j, s := range v.chain.Segments {
 			if s.ID < shorter.Lowest {
-				if err := discard(ctx, v.loglets[j], true); err != nil {
+				if err := remove(ctx, v.loglets[j]); err != nil {
 					return 0, fmt.Errorf("vlog: remove trimmed loglet %d: %w", s.ID, err)
 				}
 			}

@@ -120,7 +120,7 @@ func (l *Log) open(ctx context.Context, s Segment, create bool) (Loglet, error) 
 }
 
 // install writes the chain if the register is still at ifVersion. If it wins it adopts it, with next as the active
-// segment's Loglet (nil: as in the present view). If it loses, next is discarded and won is false.
+// segment's Loglet (nil: as in the present view). If it loses, next is closed and won is false.
 func (l *Log) install(ctx context.Context, chain Chain, ifVersion uint64, next Loglet) (won bool, err error) {
 	value := chain.Append(nil)
 	version, err := l.opts.Meta.Store(ctx, value, ifVersion)
@@ -128,16 +128,16 @@ func (l *Log) install(ctx context.Context, chain Chain, ifVersion uint64, next L
 		// The outcome is unknown: the register tells.
 		stored, v, lerr := l.opts.Meta.Load(ctx)
 		if lerr != nil {
-			return false, errors.Join(fmt.Errorf("vlog: store the chain: %w", err), discard(ctx, next, false))
+			return false, errors.Join(fmt.Errorf("vlog: store the chain: %w", err), giveUp(next))
 		}
 		if got, derr := DecodeChain(stored); v > ifVersion && derr == nil && got.Reconfiguration == chain.Reconfiguration {
 			version, err = v, nil
 		} else if v == ifVersion {
-			return false, errors.Join(fmt.Errorf("vlog: store the chain: %w", err), discard(ctx, next, false))
+			return false, errors.Join(fmt.Errorf("vlog: store the chain: %w", err), giveUp(next))
 		}
 	}
 	if err != nil {
-		return false, discard(ctx, next, true)
+		return false, giveUp(next)
 	}
 	old := l.view.Load()
 	v := &view{chain: chain}
@@ -155,12 +155,18 @@ func (l *Log) install(ctx context.Context, chain Chain, ifVersion uint64, next L
 	return true, nil
 }
 
-// discard gives up a Loglet whose chain was not installed. Its storage is only deleted if that is certain.
-func discard(ctx context.Context, loglet Loglet, lost bool) error {
+// giveUp lets go of a Loglet whose chain was not installed. Its storage stays: the chain that won may name the very same
+// one, and an empty Loglet left over does no harm.
+func giveUp(loglet Loglet) error {
 	if loglet == nil {
 		return nil
 	}
-	if r, ok := loglet.(Remover); ok && lost {
+	return loglet.Close()
+}
+
+// remove deletes the storage of a Loglet that the chain has dropped. Ids are never used twice, so nobody can want it.
+func remove(ctx context.Context, loglet Loglet) error {
+	if r, ok := loglet.(Remover); ok {
 		return r.Remove(ctx)
 	}
 	return loglet.Close()
@@ -284,7 +290,7 @@ func (l *Log) extend(ctx context.Context, from *view, next Segment) error {
 		return err
 	}
 	if err := loglet.Seal(ctx); err != nil {
-		return errors.Join(fmt.Errorf("vlog: seal loglet %d: %w", seg.ID, err), discard(ctx, fresh, false))
+		return errors.Join(fmt.Errorf("vlog: seal loglet %d: %w", seg.ID, err), giveUp(fresh))
 	}
 	// The tail is asked for after the seal: everything acknowledged lies below it.
 	tail, err := loglet.Tail(ctx)
@@ -292,7 +298,7 @@ func (l *Log) extend(ctx context.Context, from *view, next Segment) error {
 		err = errors.New("it is open after a successful seal")
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("vlog: tail of sealed loglet %d: %w", seg.ID, err), discard(ctx, fresh, false))
+		return errors.Join(fmt.Errorf("vlog: tail of sealed loglet %d: %w", seg.ID, err), giveUp(fresh))
 	}
 	chain := from.chain.Extend(seg.toVirtual(tail.Next), next, newReconfiguration())
 	won, err := l.install(ctx, chain, l.version, fresh)

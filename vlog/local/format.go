@@ -48,10 +48,8 @@ func decodeSegmentHeader(b []byte) (h segmentHeader, ok bool) {
 		return h, false
 	}
 	b = b[:segmentHeaderSize]
-	if binary.LittleEndian.Uint32(b[8:]) != crc32.Checksum(b[12:], castagnoli) {
-		return h, false
-	}
-	return segmentHeader{id: binary.LittleEndian.Uint64(b[16:]), salt: binary.LittleEndian.Uint64(b[24:])}, true
+	h = segmentHeader{id: binary.LittleEndian.Uint64(b[16:]), salt: binary.LittleEndian.Uint64(b[24:])}
+	return h, bytes.Equal(h.append(nil), b)
 }
 
 // blockHeader opens every block: the unit that is written, synced and checksummed as one.

@@ -235,6 +235,9 @@ func (l *Loglet) WaitTail(ctx context.Context, atLeast vlog.Position) (vlog.Tail
 // Seal implements vlog.Loglet. The seal is a flag of a block in the same ordered stream as the entries, so an entry
 // queued before it is durable before it, and none is queued behind it.
 func (l *Loglet) Seal(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	l.mu.Lock()
 	if err := l.enter(); err != nil {
 		l.mu.Unlock()
@@ -261,6 +264,9 @@ func (l *Loglet) Seal(ctx context.Context) error {
 
 // Trim implements vlog.Loglet. The trim point is exact for readers; the disk gets back whole segments.
 func (l *Loglet) Trim(ctx context.Context, before vlog.Position) (vlog.Position, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
 	l.mu.Lock()
 	if err := l.enter(); err != nil {
 		l.mu.Unlock()
