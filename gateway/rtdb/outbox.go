@@ -31,6 +31,7 @@ const (
 type item struct {
 	f    frame
 	kind itemKind
+	seq  uint64 // of an answer: the proposal that it confirms, 0 for none
 }
 
 type outboxMode uint8
@@ -59,6 +60,7 @@ type outbox struct {
 	held      []heldAnswer
 	early     int    // held[:early] can go when the full data are queued
 	answered  uint64 // the highest proposal whose answer is among the items or has been taken
+	taken     uint64 // the same for those that have been taken
 }
 
 func (o *outbox) empty() bool { return o.head == len(o.items) }
@@ -82,7 +84,7 @@ func (o *outbox) push(f frame, epoch uint32, limit int) (dropped bool) {
 		return true
 	}
 	o.pushBytes += len(f)
-	o.items = append(o.items, item{f, pushItem})
+	o.items = append(o.items, item{f: f, kind: pushItem})
 	return false
 }
 
@@ -92,7 +94,7 @@ func (o *outbox) bulk(f frame) (epoch uint32) {
 		return 0 // the resynchronisation will send it
 	}
 	o.restBytes += len(f)
-	o.items = append(o.items, item{f, bulkItem})
+	o.items = append(o.items, item{f: f, kind: bulkItem})
 	return o.epoch
 }
 
@@ -115,14 +117,14 @@ func (o *outbox) answer(f frame, seq uint64) {
 }
 
 func (o *outbox) put(a heldAnswer) {
-	o.items = append(o.items, item{a.f, otherItem})
+	o.items = append(o.items, item{a.f, otherItem, a.seq})
 	o.answered = max(o.answered, a.seq)
 }
 
 // control queues what depends on nothing.
 func (o *outbox) control(f frame) {
 	o.restBytes += len(f)
-	o.items = append(o.items, item{f, otherItem})
+	o.items = append(o.items, item{f: f})
 }
 
 // drop makes the outbox stale.
@@ -133,19 +135,18 @@ func (o *outbox) drop() {
 		first++
 	}
 	kept := o.items[:o.head+first]
+	o.answered = o.taken
+	for _, it := range live[:first] {
+		o.answered = max(o.answered, it.seq)
+	}
 	var held []heldAnswer
 	for _, it := range live[first:] {
 		switch it.kind {
 		case otherItem:
-			held = append(held, heldAnswer{f: it.f})
+			held = append(held, heldAnswer{it.f, it.seq})
 		case bulkItem:
 			o.restBytes -= len(it.f)
 		}
-	}
-	// The proposals of the answers that were taken back are no longer told apart: they count as answered only with
-	// the last of them.
-	if len(held) > 0 {
-		held[len(held)-1].seq = o.answered
 	}
 	clear(o.items[len(kept):])
 	o.items = kept
@@ -204,6 +205,7 @@ func (o *outbox) take(dst []item, limit int) []item {
 		o.items[o.head] = item{}
 		o.head++
 		n += len(it.f)
+		o.taken = max(o.taken, it.seq)
 		if it.kind == pushItem {
 			o.pushBytes -= len(it.f)
 		} else {
