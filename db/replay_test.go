@@ -2,6 +2,7 @@ package db
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
@@ -162,6 +163,39 @@ func TestHeldBackWrite(t *testing.T) {
 		t.Error("an ambiguous write was not held back")
 	}
 	r.wantTree("n", "4")
+}
+
+// SDKs restore their listens before they send their writes again, and a listen waits for the
+// session's writes.
+func TestResentBehindReads(t *testing.T) {
+	r := newRig(t)
+	a := r.db.NewSession("test", "")
+	r.do(a, increment(11))
+	b := r.db.NewSession("test", a.ID())
+	if err := b.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if res := r.do(b, increment(11)); !res.Replayed {
+		t.Error("not recognised")
+	}
+	r.wantTree("n", "1")
+}
+
+// A write long after the return is a new one, whatever it equals.
+func TestWriteAfterTheReplayWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		a := r.db.NewSession("test", "")
+		r.do(a, increment(11))
+		b := r.db.NewSession("test", a.ID())
+		time.Sleep(replayWindow + time.Second)
+		synctest.Wait()
+		if res := r.do(b, increment(11)); res.Replayed {
+			t.Error("taken for a replay")
+		}
+		r.wantTree("n", "2")
+		r.stop()
+	})
 }
 
 func TestRefusedWriteIsDecidedAnew(t *testing.T) {

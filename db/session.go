@@ -10,6 +10,11 @@ import (
 // an SDK sends its unanswered writes back to back.
 const holdBack = 250 * time.Millisecond
 
+// replayWindow is how long after its begin a session's first write is still looked for among
+// those of the previous session. An SDK sends its unanswered writes as soon as it is connected,
+// but credentials and listens first, and a large write over a slow line takes its time.
+const replayWindow = time.Minute
+
 // Session is one client's stay on one namespace. Its methods are safe for concurrent use;
 // operations take effect in the order in which Propose was called.
 type Session struct {
@@ -85,7 +90,10 @@ func (s *Session) takeOver(previous SessionID) {
 		}
 	})
 	if len(tail) > 0 {
+		s.mu.Lock()
 		s.previous, s.match = previous, newMatcher(tail)
+		s.releaseAfter(replayWindow)
+		s.mu.Unlock()
 	}
 }
 
@@ -139,15 +147,20 @@ func (s *Session) Propose(op *Op, done func(Result)) {
 			return
 		}
 	}
-	if s.timer == nil {
-		s.timer = time.AfterFunc(holdBack, func() {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.release()
-		})
-	} else {
-		s.timer.Reset(holdBack)
+	s.releaseAfter(holdBack)
+}
+
+// releaseAfter sets the moment at which silence decides. The caller holds mu.
+func (s *Session) releaseAfter(d time.Duration) {
+	if s.timer != nil {
+		s.timer.Reset(d)
+		return
 	}
+	s.timer = time.AfterFunc(d, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.release()
+	})
 }
 
 // release proposes what was held back, now that the verdict is known. The caller holds mu.
@@ -215,7 +228,11 @@ func (s *Session) Do(ctx context.Context, op *Op) Result {
 // a read that follows sees it.
 func (s *Session) Wait(ctx context.Context) error {
 	s.mu.Lock()
-	s.release() // a read behind held writes shows that the client's burst is over
+	if len(s.held) > 0 {
+		// A read behind held writes shows that the client's burst is over. One before all writes does not: SDKs
+		// restore their listens first.
+		s.release()
+	}
 	target := s.accepted
 	s.mu.Unlock()
 
