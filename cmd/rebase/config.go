@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -64,10 +65,16 @@ func quotedNames(nodes []*kong.Node) string {
 	return strings.Join(names, ", ")
 }
 
-// Resolve implements kong.Resolver.
+// Resolve implements kong.Resolver. The parser asks for what is not on the command
+// line, whether or not the environment has it; the environment goes first.
 func (c config) Resolve(_ *kong.Context, parent *kong.Path, flag *kong.Flag) (any, error) {
 	if parent.Command == nil {
 		return nil, nil
+	}
+	for _, name := range flag.Envs {
+		if _, set := os.LookupEnv(name); set {
+			return nil, nil
+		}
 	}
 	table, _ := c[parent.Command.Name].(map[string]any)
 	v, ok := table[flag.Name]

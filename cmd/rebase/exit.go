@@ -3,8 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 
 	"rebase/server"
 )
@@ -58,13 +56,4 @@ func exitCode(err error) int {
 		}
 	}
 	return exitFailure
-}
-
-// explain words an error for people.
-func explain(err error) string {
-	var path *fs.PathError
-	if errors.As(err, &path) && errors.Is(err, os.ErrNotExist) && err == error(path) {
-		return path.Path + " does not exist"
-	}
-	return err.Error()
 }

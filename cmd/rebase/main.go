@@ -68,7 +68,7 @@ func run(ctx context.Context, args []string, std streams) int {
 	if err := command.Run(); err != nil {
 		var silent *silentError
 		if !errors.As(err, &silent) {
-			fmt.Fprintln(std.err, "rebase:", explain(err))
+			fmt.Fprintln(std.err, "rebase:", err)
 		}
 		return exitCode(err)
 	}
