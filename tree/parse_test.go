@@ -158,6 +158,22 @@ func TestParserIsCleanAfterAnError(t *testing.T) {
 	}
 }
 
+func TestNodesDoNotAliasTheText(t *testing.T) {
+	text := []byte(sampleJSON)
+	n, err := ParseJSON(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := string(AppendExport(nil, n))
+	clear(text)
+	if _, err := ParseJSON([]byte(telemetryJSON)); err != nil { // nor the parser's buffers
+		t.Fatal(err)
+	}
+	if after := string(AppendExport(nil, n)); after != before {
+		t.Error("a node changed with the text it was read from")
+	}
+}
+
 func TestExportIsReadBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := nodeGen(4, true).Draw(t, "node")

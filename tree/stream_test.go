@@ -141,6 +141,10 @@ func TestScanLeavesErrorsSayWhere(t *testing.T) {
 	if !errors.As(err, &syntax) || syntax.Line != 20_003 || syntax.Column != 8 || syntax.Offset != strings.Index(text, "?") {
 		t.Errorf("%v, want line 20003 column 8 offset %d", err, strings.Index(text, "?"))
 	}
+	line := `{"a":[` + strings.Repeat("null, ", 50_000) + `?]}` // no line ends where the buffer does
+	if _, err = gather(strings.NewReader(line)); !errors.As(err, &syntax) || syntax.Line != 1 || syntax.Column != len(line)-2 {
+		t.Errorf("%v, want line 1 column %d", err, len(line)-2)
+	}
 	_, err = gather(strings.NewReader(strings.Replace(text, `"b"`, `"b$"`, 1)))
 	var key *KeyError
 	if !errors.As(err, &key) || key.Line != 20_003 || key.Column != 3 {
