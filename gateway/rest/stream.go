@@ -135,6 +135,9 @@ func (c *streamConn) drain(l *live.Listener, in *queue) (more bool, err error) {
 			out = c.buf[:0]
 		}
 	}
+	if len(out) == 0 {
+		return true, nil // nothing that shows in plain values
+	}
 	return true, c.write(out)
 }
 
