@@ -1,0 +1,62 @@
+# Everything that is done to this repository. "make help" lists it.
+
+GO        ?= go
+VERSION   ?= 0.1.0-dev
+BIN       := bin/rebase
+FUZZTIME  ?= 15s
+SOAK      ?= 30
+
+export REBASE_BIN := $(abspath $(BIN))
+
+.PHONY: help build lint test test-go test-node test-browser test-sdks bench fuzz soak clean
+.DEFAULT_GOAL := help
+
+help: ## list what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/rebase, one file that needs nothing else
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN) ./cmd/rebase
+
+lint: ## gofmt, go vet, staticcheck
+	@unformatted=$$(git ls-files -z '*.go' | xargs -0 gofmt -l); \
+	if [ -n "$$unformatted" ]; then echo "not formatted:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+test: test-go test-node test-browser ## the Go tests, and the JavaScript SDK in Node and in Chromium
+
+test-go: ## the Go tests, with the race detector
+	$(GO) test -race ./...
+
+test-node: build ## the JavaScript and Node Admin SDKs against a server
+	test/sdk/run-node.sh
+
+test-browser: build ## the JavaScript SDK in Chromium, over every transport
+	test/sdk/run-browser.sh
+
+test-sdks: build ## the Admin SDKs for Go, Java and Python against a server
+	test/sdk/run-go-admin.sh
+	test/sdk/run-java.sh
+	test/sdk/run-python.sh
+
+bench: build ## measure a server on this machine
+	$(BIN) bench
+
+fuzz: ## run every fuzz test for FUZZTIME (15s)
+	@set -e; $(GO) list ./... | while read -r package; do \
+		$(GO) test -list '^Fuzz' $$package | grep '^Fuzz' | while read -r name; do \
+			echo "--- $$package $$name"; \
+			$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$package; \
+		done || exit 1; \
+	done
+
+soak: ## the SDK suite against a server with the race detector, for SOAK (30) minutes
+	$(GO) build -race -o bin/rebase-race ./cmd/rebase
+	@set -e; end=$$(( $$(date +%s) + 60 * $(SOAK) )); round=0; \
+	while [ $$(date +%s) -lt $$end ]; do \
+		round=$$((round + 1)); echo "--- round $$round"; \
+		REBASE_BIN=$(abspath bin/rebase-race) test/sdk/run-node.sh; \
+	done
+
+clean: ## remove what was built
+	rm -rf bin test/artifacts
