@@ -12,29 +12,45 @@ import (
 	"rebase/tree"
 )
 
-// readBody reads the request's body, which must be there and at most limit bytes.
+// readBody reads the request's body, which must be there and at most limit bytes. Its memory counts
+// until the request has been answered.
 func (q *request) readBody(limit int64) ([]byte, error) {
 	if q.r.ContentLength > limit {
 		return nil, badRequest(msgWriteTooBig)
 	}
 	var buf bytes.Buffer
 	// The length that the client announces is believed only so far.
-	buf.Grow(int(min(max(q.r.ContentLength, 0), 1<<20)) + bytes.MinRead)
-	_, err := buf.ReadFrom(http.MaxBytesReader(q.out.w, q.r.Body, limit))
-	var tooBig *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooBig):
-		return nil, badRequest(msgWriteTooBig)
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, badRequest(msgBadJSON)
-	case err != nil:
-		// Bad chunking, a reset connection, a read timeout: the client's side.
-		return nil, badRequest("The request's body could not be read.")
+	buf.Grow(int(min(max(q.r.ContentLength, 0), budgetStep)) + bytes.MinRead)
+	body := http.MaxBytesReader(q.out.w, q.r.Body, limit)
+	for {
+		n, err := io.CopyN(&buf, body, budgetStep)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, readBodyError(err)
+		}
+		if !q.bodies.take(n) {
+			return nil, &apiError{status: http.StatusServiceUnavailable, msg: msgBusy, header: http.Header{"Retry-After": {"1"}}}
+		}
+		q.held += n
 	}
 	if len(bytes.TrimSpace(buf.Bytes())) == 0 {
 		return nil, badRequest(msgNoData)
 	}
 	return buf.Bytes(), nil
+}
+
+func readBodyError(err error) error {
+	var tooBig *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooBig):
+		return badRequest(msgWriteTooBig)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return badRequest(msgBadJSON)
+	}
+	// Bad chunking, a reset connection, a read timeout: the client's side.
+	return badRequest("The request's body could not be read.")
 }
 
 // parseValue reads the body of a PUT or POST.

@@ -13,7 +13,7 @@ import (
 // compares what they print. In what is expected "…" stands for anything.
 func TestDocs(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skip("there is no curl")
+		t.Fatal("curl is not installed; the examples of the documentation need it")
 	}
 	text, err := os.ReadFile("../../docs/rest.md")
 	if err != nil {

@@ -25,6 +25,7 @@ const (
 	msgNotJSON       = "append .json to your request URI to use the REST API."
 	msgShallowMixed  = "Mixing 'shallow' and querying parameters is not supported"
 	msgTimedOut      = "The request did not complete within its timeout."
+	msgBusy          = "The server is busy with other large writes. Try again."
 	msgUnavailable   = "The server is not available."
 	msgInternal      = "Internal server error."
 	msgNoPriority    = "Invalid data; a node that does not exist cannot have a priority."

@@ -19,6 +19,7 @@ type request struct {
 	ns     string
 	caller auth.Identity
 	params params
+	held   int64 // of the budget for bodies
 
 	path     tree.Path
 	priority bool // the priority of the node at path is meant

@@ -31,6 +31,9 @@ type Options struct {
 	PushIDs *tree.PushIDs
 	// MaxWriteBytes bounds a request's body; 0 is tree.MaxWriteREST (256 MB).
 	MaxWriteBytes int64
+	// MaxBodiesBytes bounds the bodies of all requests under way together; what is
+	// beyond it is refused with 503. 0 is twice MaxWriteBytes.
+	MaxBodiesBytes int64
 	// MaxReadBytes bounds what a response is built from in memory; 0 is 256 MB.
 	MaxReadBytes int
 	// StreamQueueBytes bounds what waits for one stream's reader, as JSON; when it
@@ -59,6 +62,8 @@ type Server struct {
 	o    Options
 	log  *slog.Logger
 	open bool // o.Auth lets everyone in
+
+	bodies budget
 
 	mu      sync.Mutex
 	closed  bool
@@ -97,8 +102,13 @@ func New(o Options) *Server {
 	if o.WriteStall <= 0 {
 		o.WriteStall = time.Minute
 	}
+	if o.MaxBodiesBytes <= 0 {
+		o.MaxBodiesBytes = 2 * o.MaxWriteBytes
+	}
 	_, open := o.Auth.(auth.Open)
-	return &Server{o: o, log: o.Logger, open: open, closing: make(chan struct{})}
+	s := &Server{o: o, log: o.Logger, open: open, closing: make(chan struct{})}
+	s.bodies.left.Store(o.MaxBodiesBytes)
+	return s
 }
 
 // ServeHTTP answers one request.
@@ -107,6 +117,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	out := &output{w: w, r: r, stall: s.o.WriteStall}
 	q := &request{Server: s, r: r, out: out, method: effectiveMethod(r)}
 	defer func() {
+		s.bodies.give(q.held)
 		if m := s.o.Metrics.Request; m != nil {
 			m(q.method, out.status, time.Since(start), out.written)
 		}
