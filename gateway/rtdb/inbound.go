@@ -58,10 +58,12 @@ func (in *inbound) idle() bool {
 
 // feed takes the next bytes, which it modifies. An error is final.
 func (in *inbound) feed(b []byte, to frames) error {
-	if len(in.rest) > 0 {
+	joined := len(in.rest) > 0
+	if joined {
 		in.rest = append(in.rest, b...)
 		b = in.rest
 	}
+	complete := false
 	for {
 		n, err := in.frame(b, to)
 		if err != nil {
@@ -70,13 +72,14 @@ func (in *inbound) feed(b []byte, to frames) error {
 		if n == 0 {
 			break
 		}
-		b = b[n:]
+		b, complete = b[n:], true
 	}
-	// What is left is the beginning of a frame. Copying within rest is safe: b never lies before its start.
-	if len(b) == 0 {
+	// What is left is the beginning of a frame. As long as a long one is not complete, it must not be copied with every piece.
+	switch {
+	case len(b) == 0:
 		in.rest = nil
-	} else {
-		in.rest = append(in.rest[:0], b...)
+	case complete || !joined:
+		in.rest = append(in.rest[:0], b...) // b never lies before the start of rest
 	}
 	return nil
 }
