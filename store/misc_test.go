@@ -340,3 +340,43 @@ func TestFailedWritesSurface(t *testing.T) {
 		})
 	}
 }
+
+// Directed cases of what random histories seldom meet.
+func TestIndexFollowsWrites(t *testing.T) {
+	type step struct {
+		path  tree.Path
+		value string
+	}
+	for name, steps := range map[string][]step{
+		"field created":                {{"list/k/x", `1`}, {"list/k/b/c", `2`}, {"list/k/a", `3`}},
+		"field removed":                {{"list/k", `{"a":1,"b":{"c":2},"x":3}`}, {"list/k/a", `null`}, {"list/k/b", `null`}},
+		"field below the index's":      {{"list/k", `{"a":1}`}, {"list/k/a/deep", `2`}, {"list/k/a/deep", `null`}},
+		"child vanishes upward":        {{"list/k/b/c", `{".value":1,".priority":2}`}, {"list/k/b/c", `null`}},
+		"child becomes leaf and back":  {{"list/k/a", `1`}, {"list/k", `5`}, {"list/k/b/c", `6`}, {"list/k", `"s"`}},
+		"list is replaced by a leaf":   {{"list", `{"k":{"a":1},"l":2}`}, {"list", `1`}, {"list/k/a", `2`}},
+		"leaf known, parent replaced":  {{"list/k/x", `1`}, {"list/k", `2`}, {"list/k/x", `1`}, {"list/k/x", `7`}},
+		"big child with entries below": {{"list", `{"k":{"a":{".value":1,".priority":1},"b":{"c":1},"d":1,"e":1,"f":1,"g":1}}`}, {"list/k", `{"a":2}`}, {"list", `null`}},
+		"big root":                     {{"", `{"list":{"k":{"a":1},"l":{"a":2,".priority":3},"m":1,"n":2,"o":5}}`}, {"", `{"list":{"k":1}}`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := Open("db", Options{FS: vfs.NewMem(), Logger: slog.New(slog.DiscardHandler), tune: tuning{smallSubtree: 4}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			declareAndWait(t, s, ruleTexts[1])
+			var model *tree.Node
+			for _, st := range steps {
+				v := parse(t, st.value)
+				set(t, s, st.path, v)
+				model = model.Set(st.path, v)
+				if got, want := get(t, s, ""), string(tree.AppendExport(nil, model)); got != want {
+					t.Fatalf("after %q: %s, want %s", st.path, got, want)
+				}
+				if err := s.Check(); err != nil {
+					t.Fatalf("after %q: %v", st.path, err)
+				}
+			}
+		})
+	}
+}

@@ -20,8 +20,9 @@ import (
 // The model is a tree.Node per namespace, and the history of them by position.
 
 var (
+	// Few keys, so that writes meet, and now and then any of the odd ones.
 	genKey = rapid.SampledFrom([]string{
-		"a", "b", "c", "list", "z", "-1", "0", "00", "-0", "7", "10", "2147483647", "2147483648",
+		"a", "a", "a", "a", "a", "a", "b", "b", "b", "b", "b", "b", "list", "list", "list", "list", "list", "list", "c", "c", "c", "z", "-1", "0", "00", "-0", "7", "10", "2147483647", "2147483648",
 		"é", "\uE000", "\uFFFF", "😀", "~",
 	})
 	longText  = strings.Repeat("lång ", 60)
@@ -113,7 +114,7 @@ var queryIndexes = []query.Index{
 	{Kind: query.ByChild, Path: "b/c"}, {Kind: query.ByChild, Path: "a/b"}, {Kind: query.ByChild, Path: "list"},
 }
 
-var namespaces = []string{"one", "two"}
+var namespaces = []string{"one", "one", "one", "two"} // as often as they are written
 
 type machine struct {
 	fs      *vfs.MemFS
@@ -145,7 +146,15 @@ func (m *machine) commit(t *rapid.T, b *Batch, st state) {
 	m.history[m.pos] = st
 }
 
+// Set writes a few times, for half of all actions are not writes.
 func (m *machine) Set(t *rapid.T) {
+	for range rapid.IntRange(1, 6).Draw(t, "writes") {
+		m.setOne(t)
+		m.Check(t)
+	}
+}
+
+func (m *machine) setOne(t *rapid.T) {
 	ns := rapid.SampledFrom(namespaces).Draw(t, "ns")
 	p, v := drawPath(t, 4), drawValue(t, 3)
 	b := m.s.NewBatch()
@@ -314,7 +323,7 @@ func (m *machine) Check(t *rapid.T) {
 
 func compareReader(t *rapid.T, r Reader, want state) {
 	var names []string
-	for _, ns := range namespaces {
+	for _, ns := range []string{"one", "two"} {
 		n := want.trees[ns]
 		if n != nil {
 			names = append(names, ns)
@@ -479,6 +488,7 @@ func TestStoreMatchesTree(t *testing.T) {
 				t.Fatal(err)
 			}
 		}()
+		m.Declare(t)
 		actions := rapid.StateMachineActions(m)
 		t.Repeat(actions)
 	})
