@@ -380,3 +380,45 @@ func TestIndexFollowsWrites(t *testing.T) {
 		})
 	}
 }
+
+// Strings that an index entry cannot hold whole are still in their own order,
+// page by page.
+func TestLongStringsInOrder(t *testing.T) {
+	s := openMem(t, nil)
+	defer s.Close()
+	declareAndWait(t, s, ruleTexts[1])
+	set(t, s, "list", tree.NewObject([]tree.Child{
+		{Key: "a", Node: tree.NewString(longText + "3")},
+		{Key: "b", Node: tree.NewString(longText + "1")},
+		{Key: "c", Node: tree.NewString(longText + "2")},
+		{Key: "d", Node: tree.NewString(longText[:maxIndexedString])},
+		{Key: "e", Node: tree.NewString("m")},
+		{Key: "f", Node: tree.NewString("z")},
+	}))
+	q := query.Query{Index: query.Index{Kind: query.ByValue}}
+	src, indexed, err := s.Source("ns", "list", &q)
+	if err != nil || !indexed {
+		t.Fatalf("indexed %v (%v)", indexed, err)
+	}
+	for _, c := range []struct {
+		reverse bool
+		want    string
+	}{{false, "dbcaef"}, {true, "feacbd"}} {
+		var got string
+		var from *query.Entry
+		for {
+			es, err := src.Scan(from, c.reverse, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(es) == 0 {
+				break
+			}
+			got += es[0].Key
+			from = &es[0]
+		}
+		if got != c.want {
+			t.Errorf("reverse %v: %s, want %s", c.reverse, got, c.want)
+		}
+	}
+}
