@@ -43,7 +43,7 @@ func TestETags(t *testing.T) {
 	const etag5 = "w28swksk9+tXf5jEdS9R5oSFAv8="
 	want(f.do("PUT", "/e.json", `5`, "if-match: stale"), "PUT on other data", 412, etagAB, ab)
 	want(f.do("PUT", "/e.json", `5`, "if-match: null_etag"), "PUT on data where none was expected", 412, etagAB, ab)
-	want(f.do("PUT", "/e.json", `5`, "if-match: "+etagAB), "PUT", 200, "", `5`)
+	want(f.do("PUT", "/e.json", `5`, "if-match: "+etagAB), "PUT", 200, etag5, `5`)
 	want(f.do("DELETE", "/e.json", "", "if-match: "+etagAB), "DELETE of other data", 412, etag5, `5`)
 	want(f.do("DELETE", "/e.json", "", `if-match: "`+etag5+`"`, ask), "DELETE, quoted", 200, nullETag, `null`)
 	want(f.do("DELETE", "/e.json", "", "if-match: "+etag5), "DELETE of nothing", 412, nullETag, `null`)

@@ -146,7 +146,8 @@ func (q *request) set(p tree.Path, priority bool, v *tree.Node) (db.Result, erro
 	case res.Err != nil:
 		return res, res.Err
 	}
-	if wantsETag(q.r) && !priority {
+	// The Python SDK takes the new tag from the answer to a conditional write, without asking for it.
+	if (wantsETag(q.r) || op.Hash != nil) && !priority {
 		q.setETag(res.Value)
 	}
 	return res, nil
