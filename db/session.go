@@ -12,8 +12,9 @@ const holdBack = 250 * time.Millisecond
 
 // replayWindow is how long after its begin a session's first write is still looked for among
 // those of the previous session. An SDK sends its unanswered writes as soon as it is connected,
-// but credentials and listens first, and a large write over a slow line takes its time.
-const replayWindow = time.Minute
+// though credentials and listens first. A longer time would find no more of them, but would
+// take more new writes for old ones: somebody presses the same button again.
+const replayWindow = 10 * time.Second
 
 // Session is one client's stay on one namespace. Its methods are safe for concurrent use;
 // operations take effect in the order in which Propose was called.
