@@ -27,7 +27,12 @@ type Options struct {
 	Idle      int           // 0: 10000 connections
 	Leaves    int           // 0: 1000000
 	Redis     bool          // measure Redis beside the durable writes
-	Progress  func(string)  // told what is being measured; may be nil
+
+	// Baseline is another server to measure with the same scenarios, fan-out and durable
+	// writes, in the same run; empty URL: none.
+	Baseline    Target
+	BaselinePID int
+	Progress    func(string) // told what is being measured; may be nil
 }
 
 func (o *Options) defaults() error {
@@ -54,8 +59,10 @@ func (o *Options) defaults() error {
 	if o.Leaves == 0 {
 		o.Leaves = 1_000_000
 	}
-	if o.Target.Namespace == "" {
-		o.Target.Namespace = "bench"
+	for _, t := range []*Target{&o.Target, &o.Baseline} {
+		if t.Namespace == "" {
+			t.Namespace = "bench"
+		}
 	}
 	if o.Progress == nil {
 		o.Progress = func(string) {}
@@ -100,17 +107,32 @@ func (o *Options) scenario(ctx context.Context, name string, r *Report) (err err
 		}
 		defer func() { s.stop(syscall.SIGKILL) }()
 	}
+	var baseline *server
+	if o.Baseline.URL != "" {
+		baseline = &server{name: "baseline: ", target: o.Baseline, pid: o.BaselinePID}
+	}
 	switch name {
 	case "fanout":
 		for _, n := range o.Listeners {
 			if err := fanout(ctx, s, r, n, o.Duration); err != nil {
 				return err
 			}
+			if baseline == nil {
+				continue
+			}
+			if err := fanout(ctx, baseline, r, n, o.Duration); err != nil {
+				return fmt.Errorf("baseline: %w", err)
+			}
 		}
 	case "writes":
 		from := len(r.Rows)
 		if err := durableWrites(ctx, s, r, o.Writers, o.Duration); err != nil {
 			return err
+		}
+		if baseline != nil {
+			if err := durableWrites(ctx, baseline, r, o.Writers, o.Duration); err != nil {
+				return fmt.Errorf("baseline: %w", err)
+			}
 		}
 		if o.Redis {
 			return redisWrites(ctx, r, o.Dir, o.Writers, o.Duration, r.Rows[from].Value)

@@ -17,6 +17,7 @@ import (
 
 // server is the process under test.
 type server struct {
+	name   string // before the names of its figures
 	target Target
 	pid    int
 	cmd    *exec.Cmd // nil if it was not started here
@@ -42,7 +43,10 @@ func startServer(ctx context.Context, bin, dir string) (*server, error) {
 				for lines.Scan() {
 				}
 			}()
-			s := &server{target: Target{strings.TrimSpace(url), "bench"}, pid: cmd.Process.Pid, cmd: cmd, dir: dir, bin: bin}
+			s := &server{
+				target: Target{strings.TrimSpace(url), "bench"},
+				pid:    cmd.Process.Pid, cmd: cmd, dir: dir, bin: bin,
+			}
 			return s, nil
 		}
 	}

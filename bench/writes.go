@@ -17,7 +17,7 @@ import (
 // appenders that share the syncs of one file.
 func durableWrites(ctx context.Context, s *server, r *Report, connections int, d time.Duration) error {
 	const rounds = 4
-	name := fmt.Sprintf("%d durable writers", connections)
+	name := fmt.Sprintf("%s%d durable writers", s.name, connections)
 	conns := make([]*conn, connections)
 	for i := range conns {
 		c, err := dial(ctx, s.target, 4<<10)

@@ -21,6 +21,8 @@ type benchCmd struct {
 	Writers   int           `help:"Durable writes: how many connections." default:"64"`
 	Idle      int           `help:"Idle connections: how many." default:"10000"`
 	Leaves    int           `help:"Import, query and start: how many leaves." default:"1000000"`
+	Baseline  string        `help:"Another server to measure beside, in fan-out and writes." placeholder:"URL"`
+	BasePID   int           `name:"baseline-pid" help:"Its process id." placeholder:"N"`
 	Redis     bool          `help:"Also measure Redis with appendfsync always, if it is installed."`
 	JSON      string        `name:"json" help:"Also write the figures to this file, as JSON." type:"path" placeholder:"FILE"`
 }
@@ -30,6 +32,7 @@ func (c *benchCmd) Run(ctx context.Context) error {
 	report, err := bench.Run(ctx, bench.Options{
 		Target: bench.Target{URL: c.URL, Namespace: c.Namespace}, PID: c.PID, Dir: c.Dir,
 		Scenarios: c.Scenario, Duration: c.Duration, Listeners: c.Listeners, Writers: c.Writers,
+		Baseline: bench.Target{URL: c.Baseline, Namespace: c.Namespace}, BaselinePID: c.BasePID,
 		Idle: c.Idle, Leaves: c.Leaves, Redis: c.Redis,
 		Progress: func(s string) { fmt.Fprintf(os.Stderr, "measuring: %s\n", s) },
 	})
