@@ -57,6 +57,7 @@ start_server() { # start_server [flags of `rebase serve`]
   ensure_bin
   export REBASE_LOG=$WORK/server.log
   mkdir -p "$WORK/data"
+  : >"$REBASE_LOG" # it is read before the server has opened it
   "$REBASE_BIN" serve --listen 127.0.0.1:0 --data "$WORK/data" "$@" >"$REBASE_LOG" 2>&1 &
   SERVER_PID=$!
   local url=

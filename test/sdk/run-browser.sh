@@ -13,4 +13,4 @@ export ARTIFACTS=$ROOT/test/artifacts
 mkdir -p "$ARTIFACTS"
 npm_ci
 start_server --demo
-node --test --test-concurrency=1 --test-timeout=180000 "$@" test/*.test.mjs
+node --test --test-reporter=spec --test-concurrency=1 --test-timeout=180000 "$@" test/*.test.mjs

@@ -5,4 +5,4 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$SDK_DIR/node"
 npm_ci
 start_server
-node --test --test-concurrency=2 --test-timeout=180000 "$@" test/*.test.mjs
+node --test --test-reporter=spec --test-concurrency=2 --test-timeout=180000 "$@" test/*.test.mjs

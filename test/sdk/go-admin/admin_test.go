@@ -16,7 +16,6 @@ import (
 
 	firebase "firebase.google.com/go/v4"
 	"firebase.google.com/go/v4/db"
-	"google.golang.org/api/option"
 )
 
 // client connects to a fresh database. The SDK takes the emulator's address in
@@ -31,7 +30,7 @@ func client(t *testing.T) *db.Client {
 	rand.Read(b[:])
 	ns := "go-" + hex.EncodeToString(b[:])
 	t.Setenv("FIREBASE_DATABASE_EMULATOR_HOST", fmt.Sprintf("localhost:%s?ns=%s", port, ns))
-	app, err := firebase.NewApp(t.Context(), &firebase.Config{ProjectID: "test"}, option.WithoutAuthentication())
+	app, err := firebase.NewApp(t.Context(), &firebase.Config{ProjectID: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}

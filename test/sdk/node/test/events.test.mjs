@@ -107,8 +107,8 @@ test('two writers: every watcher sees the same order', async (t) => {
   }));
   for (const w of watchers) await marker(writers[0], w)();
   assert.equal(seen[0].length, 201);
-  assert.deepEqual(seen[1], seen[0]);
-  assert.deepEqual(seen[2], seen[0]);
+  assert.deepEqual([...seen[1]], [...seen[0]]);
+  assert.deepEqual([...seen[2]], [...seen[0]]);
   for (let i = 0; i < 4; i++) {
     const own = seen[0].filter((v) => v?.startsWith(`${i}:`)).map((v) => Number(v.split(':')[1]));
     assert.deepEqual(own, own.toSorted((p, q) => p - q), 'a writer in its own order');

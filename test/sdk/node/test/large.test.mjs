@@ -33,7 +33,7 @@ test('astral characters on every segment border', async (t) => {
   await seen.first();
   for (const k of Object.keys(data)) assert.ok(seen[0][k] === data[k], `${k} differs`);
   // And live.
-  await rest(ns, '/x/s1.json', { method: 'PUT', body: 'xx' + '😀'.repeat(40000) });
+  await rest(ns, '/x/s1.json', { method: 'PUT', body: JSON.stringify('xx' + '😀'.repeat(40000)) });
   await until(() => seen.length > 1, 'the push');
   assert.ok(seen.at(-1).s1 === 'xx' + '😀'.repeat(40000));
 });

@@ -161,7 +161,9 @@ test('a pipeline is served in order', async (t) => {
 });
 
 test('g is filtered and in export format', async (t) => {
-  const c = await raw(t, namespace('g'));
+  const ns = namespace('g');
+  await rest(ns, '/.settings/rules.json', { method: 'PUT', body: { rules: { '.read': true, '.write': true, x: { '.indexOn': '.value' } } } });
+  const c = await raw(t, ns);
   await c.ask('p', { p: '/x', d: { a: { '.value': 1, '.priority': 9 }, b: 2, c: ['u', 'v'] } });
   assert.deepEqual((await c.ask('g', { p: '/x', q: {} })).d, { a: { '.value': 1, '.priority': 9 }, b: 2, c: { 0: 'u', 1: 'v' } });
   assert.deepEqual((await c.ask('g', { p: '/x', q: { i: '.key', l: 1, vf: 'l' } })).d, { a: { '.value': 1, '.priority': 9 } });

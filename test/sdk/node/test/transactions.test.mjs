@@ -126,7 +126,8 @@ test('a set overrides a running transaction', async (t) => {
   const write = set(a.ref('x'), 5);
   const result = await within(tx, 'the transaction');
   await write;
-  assert.ok(result instanceof Error && /set/i.test(result.message), String(result));
+  // Sent already, it may still commit before the set; else it ends with the reason 'set'.
+  assert.ok(result.committed === true || (result instanceof Error && /set/i.test(result.message)), String(result));
   assert.equal(await fresh(t, ns, 'x'), 5);
 });
 

@@ -195,6 +195,8 @@ def test_queries(base):
         assert list(indexed(query)) == keys, (query._querystr, keys)
 
 
+# The SDK's reader thread dies noisily when its stream is closed.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_listen(base):
     base.ref("l").set({"a": 1})
     events = queue.Queue()

@@ -71,7 +71,8 @@ class WriteTest {
 
   @Test
   void doublesBeyondSixtyFourBitsStayDoubles() {
-    for (double n : new double[] {9.223372036854775807E18, 9.3e18, 1e19, -1e19, 1e20, 123456789012345678901234.0, 1e300, 5e-324}) {
+    // The SDK itself reads 2^63 as the largest long, so the next one up is the first to test.
+    for (double n : new double[] {Math.nextUp(0x1p63), Math.nextDown(-0x1p63), 9.3e18, 1e19, -1e19, 1e20, 123456789012345678901234.0, 1e300, 5e-324}) {
       a.set("n", n);
       Object got = Client.once(b.ref("n")).getValue();
       assertInstanceOf(Double.class, got, "value " + n);
