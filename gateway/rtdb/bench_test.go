@@ -252,12 +252,16 @@ func textbook(b *testing.B, r *rig) (addr string) {
 		}()
 		var l *live.Listener
 		for {
-			f, err := ws.ReadFrame(rw.Reader)
-			if err != nil || f.Header.OpCode == ws.OpClose {
+			h, err := ws.ReadHeader(rw.Reader)
+			if err != nil || h.OpCode != ws.OpText {
 				break
 			}
-			f = ws.UnmaskFrameInPlace(f)
-			m, err := parseMessage(f.Payload)
+			text := make([]byte, h.Length)
+			if _, err := io.ReadFull(rw.Reader, text); err != nil {
+				break
+			}
+			ws.Cipher(text, h.Mask, 0)
+			m, err := parseMessage(text)
 			if err != nil || m.action != "q" {
 				break
 			}

@@ -44,9 +44,8 @@ type client struct {
 	// mu guards the rest. It is taken under the database's barrier, so nothing is called with it held that takes that.
 	mu       sync.Mutex
 	m        machine
-	via      transport // where output goes
-	other    transport // the second connection, during an upgrade
-	switched chan struct{}
+	via      transport     // where output goes
+	other    transport     // the second connection, during an upgrade
 	queued   bool          // via.ready has been called
 	progress chan struct{} // closed when something was sent, answered, or ended; nil if nobody waits
 	results  uint64        // proposals whose results have come
@@ -150,6 +149,7 @@ func (c *client) lost(t transport) {
 		c.other = nil
 		over = c.m.secondaryLost()
 	}
+	c.progressed()
 	c.mu.Unlock()
 	if over {
 		c.end()
@@ -227,7 +227,6 @@ func (c *client) switchOver() {
 	c.via, c.other = t, nil
 	c.queued = false
 	c.m.live.heard = c.srv.wheel.elapsed()
-	close(c.switched)
 }
 
 var (

@@ -399,3 +399,20 @@ func TestSwitchThatIsGivenUpLeavesTheSession(t *testing.T) {
 	w = r.dialRaw("&s=" + p.id)
 	w.expect("{\"t\":\"c\",\"d\":{\"t\":\"a\",\"d\":null}}")
 }
+
+// TestSwitchThatNeverEndsLeavesNothing: the client says that it continues on the WebSocket, and vanishes from both connections.
+func TestSwitchThatNeverEndsLeavesNothing(t *testing.T) {
+	r := newRig(t)
+	p := r.poller()
+	p.expect("*")
+	w := r.dialRaw("&s=" + p.id)
+	w.expect("{\"t\":\"c\",\"d\":{\"t\":\"a\",\"d\":null}}")
+	w.sendFrame(`{"t":"c","d":{"t":"a","d":{}}}`)
+	q := r.srv.polling(p.id, p.pw)
+	waitFor(t, "the server waits", func() bool { q.c.mu.Lock(); defer q.c.mu.Unlock(); return q.c.m.upgrade == newReady })
+	q.tickAt(r.srv.wheel.elapsed() + pollIdle + time.Second)
+	waitFor(t, "the session ends", func() bool { return r.srv.Clients() == 0 })
+	if _, err := w.readFrame(); err == nil {
+		t.Fatal("the second connection goes on")
+	}
+}

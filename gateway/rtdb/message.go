@@ -1,7 +1,6 @@
 package rtdb
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 
@@ -158,9 +157,4 @@ func (b *body) member(s *jsonscan.Scanner, key string) (err error) {
 		b.bad = key
 	}
 	return s.Skip()
-}
-
-// noData says that the body has no d or that it is null.
-func (b *body) noData() bool {
-	return b.data == nil || bytes.Equal(b.data, []byte("null"))
 }

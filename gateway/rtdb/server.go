@@ -113,7 +113,7 @@ func (s *Server) join(conn net.Conn, id, name, host string, first []byte) {
 		_, polling := c.via.(*lpTransport)
 		if polling && !c.ended {
 			if hello, ok := c.m.offer(); ok {
-				c.other, c.switched = t, make(chan struct{})
+				c.other = t
 				c.mu.Unlock()
 				t.conn.SetReadDeadline(time.Now().Add(upgradeWait)) // until the switch
 				t.say(hello)

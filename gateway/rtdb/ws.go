@@ -141,7 +141,7 @@ func (t *wsTransport) takeLocked(dst []item, limit int) (items []item, ok bool) 
 	}
 	if t.finishing {
 		t.finished = true
-		t.closeWrite()
+		go t.closeWrite() // under TLS it may have to wait
 		return items, false
 	}
 	c.drained()
@@ -331,14 +331,10 @@ func (t *wsTransport) message(text []byte) error {
 		return err
 	}
 	// What follows on this connection comes after what the client has sent on the other one.
-	wait := time.NewTimer(upgradeWait)
-	defer wait.Stop()
-	select {
-	case <-t.c.switched:
-		return nil
-	case <-wait.C:
-		return fatalf("the first connection did not end")
-	}
+	giveUp := time.AfterFunc(upgradeWait, t.abort)
+	defer giveUp.Stop()
+	t.c.waitUntil(func() bool { return t.c.via == t || t.dead.Load() })
+	return nil
 }
 
 func (t *wsTransport) ping(payload []byte) error {
