@@ -20,9 +20,13 @@ import (
 type collector struct{ events []string }
 
 func (c *collector) message(b []byte) error { c.add("message", b); return nil }
-func (c *collector) ping(b []byte) error    { c.add("ping", b); return nil }
-func (c *collector) pong(b []byte) error    { c.add("pong", b); return nil }
-func (c *collector) closed(b []byte) error  { c.add("closed", b); return errors.New("closed") }
+func (c *collector) oversized(head, tail []byte) error {
+	c.add("oversized", append(append(bytes.Clone(head), '|'), tail...))
+	return nil
+}
+func (c *collector) ping(b []byte) error   { c.add("ping", b); return nil }
+func (c *collector) pong(b []byte) error   { c.add("pong", b); return nil }
+func (c *collector) closed(b []byte) error { c.add("closed", b); return errors.New("closed") }
 func (c *collector) add(kind string, b []byte) {
 	c.events = append(c.events, fmt.Sprintf("%s %q", kind, b))
 }
@@ -66,6 +70,7 @@ func FuzzInbound(f *testing.F) {
 	f.Add(bytes.Join([][]byte{masked(ws.OpText, true, `2`), masked(ws.OpText, true, `ab`), masked(ws.OpPing, true, `x`), masked(ws.OpText, true, `c`)}, nil), uint8(3))
 	f.Add(bytes.Join([][]byte{masked(ws.OpText, false, `a`), masked(ws.OpContinuation, true, strings.Repeat("b", 300))}, nil), uint8(7))
 	f.Add(masked(ws.OpClose, true, "\x03\xe8"), uint8(2))
+	f.Add(bytes.Join([][]byte{masked(ws.OpText, true, `3`), masked(ws.OpText, true, strings.Repeat("a", 700)), masked(ws.OpText, true, strings.Repeat("b", 700)), masked(ws.OpText, true, `c`)}, nil), uint8(9))
 	f.Fuzz(func(t *testing.T, data []byte, step uint8) {
 		const limit = 1 << 10
 		run := func(step int) (string, error) {
@@ -77,7 +82,7 @@ func FuzzInbound(f *testing.F) {
 					return fmt.Sprint(c.events), err
 				}
 				rest = rest[n:]
-				if held := len(in.rest) + len(in.frag) + len(in.msg); held > 2*limit+ws.MaxHeaderSize {
+				if held := len(in.rest) + len(in.frag) + len(in.msg) + len(in.tail); held > 3*limit+ws.MaxHeaderSize {
 					t.Fatalf("%d bytes are held back", held)
 				}
 			}

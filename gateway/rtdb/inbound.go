@@ -31,13 +31,15 @@ const maxCountChars = 6
 // several frames, which arrive in pieces. A connection has an inbound only while one of the layers is in the middle of
 // something, so an idle connection holds no buffer at all.
 type inbound struct {
-	max int // bytes of a message, and of everything held back here
+	max int // bytes of a message, and of each thing held back here
 
 	rest []byte // an incomplete frame, header included
 	frag []byte // the payload of a WebSocket message whose last frame is outstanding
 	open bool   // frag is in use
 	segs int    // segments of the message that are outstanding
 	msg  []byte // segments so far
+	over bool   // the message is too long: of it msg has the head, and tail its end
+	tail []byte
 
 	hdr    bytes.Reader
 	hdrBuf [ws.MaxHeaderSize]byte
@@ -46,6 +48,8 @@ type inbound struct {
 // frames is what inbound finds. The slices are only valid during the call.
 type frames interface {
 	message(text []byte) error
+	// oversized is called instead of message for one in segments that is too long, with its first and last bytes.
+	oversized(head, tail []byte) error
 	ping(payload []byte) error
 	pong(payload []byte) error
 	closed(payload []byte) error
@@ -104,8 +108,8 @@ func (in *inbound) frame(b []byte, to frames) (int, error) {
 	if err := ws.CheckHeader(h, state); err != nil {
 		return 0, closef(ws.StatusProtocolError, "%v", err)
 	}
-	if h.Length > int64(in.max-len(in.frag)-len(in.msg)) {
-		return 0, closef(ws.StatusMessageTooBig, "a message has more than %d bytes", in.max)
+	if h.Length > int64(in.max-len(in.frag)) {
+		return 0, closef(ws.StatusMessageTooBig, "a frame has more than %d bytes", in.max)
 	}
 	start := len(b) - in.hdr.Len()
 	end := start + int(h.Length)
@@ -162,14 +166,38 @@ func (in *inbound) segment(s []byte, to frames) error {
 	if in.segs == 0 && len(in.msg) == 0 { // the only segment
 		return to.message(s)
 	}
-	in.msg = append(in.msg, s...)
+	if in.over || len(in.msg)+len(s) > in.max {
+		in.skip(s)
+	} else {
+		in.msg = append(in.msg, s...)
+	}
 	if in.segs > 0 {
 		return nil
 	}
-	msg := in.msg
-	in.msg = nil
+	msg, tail, over := in.msg, in.tail, in.over
+	in.msg, in.tail, in.over = nil, nil, false
+	if over {
+		return to.oversized(msg, tail)
+	}
 	return to.message(msg)
 }
+
+// skip takes a segment of a message that is too long. Closing the connection would not help anybody: an SDK would connect
+// again and send it again. So the rest is read and forgotten, but for what it takes to refuse it.
+func (in *inbound) skip(s []byte) {
+	if !in.over {
+		in.over = true
+		if len(in.msg) < edgeBytes {
+			in.msg = append(in.msg, s[:min(len(s), edgeBytes-len(in.msg))]...)
+		}
+		in.msg = append([]byte(nil), in.msg[:min(len(in.msg), edgeBytes)]...)
+	}
+	in.tail = append(in.tail, s[max(0, len(s)-edgeBytes):]...)
+	in.tail = append([]byte(nil), in.tail[max(0, len(in.tail)-edgeBytes):]...)
+}
+
+// edgeBytes is how much of both ends of a message that is too long is kept.
+const edgeBytes = 128
 
 // parseCount reads a frame that is a decimal number of up to six digits.
 func parseCount(s []byte) (n int, ok bool) {

@@ -3,6 +3,8 @@ package rtdb
 import (
 	"errors"
 	"fmt"
+	"regexp"
+	"strconv"
 
 	"rebase/jsonscan"
 )
@@ -157,4 +159,24 @@ func (b *body) member(s *jsonscan.Scanner, key string) (err error) {
 		b.bad = key
 	}
 	return s.Skip()
+}
+
+// The number of a request stands before the body or behind it, as far as clients are known.
+var (
+	idBefore = regexp.MustCompile(`^\{"t":"d","d":\{(?:"a":"\w+",)?"r":(\d{1,18}),`)
+	idBehind = regexp.MustCompile(`,"r":(\d{1,18})(?:,"a":"\w+")?\}(?:,"t":"d")?\}$`)
+)
+
+// edgesID finds the number of a request of which only the two ends are known.
+func edgesID(head, tail []byte) (id int64, ok bool) {
+	m := idBefore.FindSubmatch(head)
+	if m == nil {
+		// Values end in more brackets than this, so it is the envelope's member.
+		m = idBehind.FindSubmatch(tail)
+	}
+	if m == nil {
+		return 0, false
+	}
+	id, err := strconv.ParseInt(string(m[1]), 10, 64)
+	return id, err == nil
 }

@@ -175,9 +175,9 @@ func TestBadInputClosesThatConnectionOnly(t *testing.T) {
 		"no UTF-8":    {func(p *peer) { p.sendFrame("{\"t\":\"\xff\"}") }, websocket.StatusInvalidFramePayloadData},
 		"no envelope": {func(p *peer) { p.sendFrame(`[]`) }, websocket.StatusInvalidFramePayloadData},
 		"too big":     {func(p *peer) { p.sendFrame(strings.Repeat(" ", 100_001)) }, websocket.StatusMessageTooBig},
-		"too big in segments": {func(p *peer) {
+		"too big in segments, and no request": {func(p *peer) {
 			p.sendFrame("9")
-			for range 7 {
+			for range 9 {
 				p.sendFrame(strings.Repeat(" ", 16384))
 			}
 		}, websocket.StatusMessageTooBig},
@@ -201,6 +201,29 @@ func TestWriteLargerThanAnSDKMayIsRefused(t *testing.T) {
 	p := newRig(t).dial()
 	n := p.request("p", `{"p":"/a","d":["`+strings.Repeat(`x`, 9<<20)+`","`+strings.Repeat(`x`, 7<<20)+`"]}`)
 	p.expect(answerText(n, "write_too_big", `"Data to write exceeds the maximum size that can be modified with a single request."`))
+}
+
+// TestMessageThatIsTooLongIsAnswered: if the connection were closed instead, an SDK would send the write again for ever.
+func TestMessageThatIsTooLongIsAnswered(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.MaxMessageBytes = 100_000 })
+	p := r.dial()
+	filler := strings.Repeat("x", 200_000)
+	const refused = `"Data to write exceeds the maximum size that can be modified with a single request."`
+	for _, text := range []string{
+		`{"t":"d","d":{"r":7,"a":"p","b":{"p":"/a","d":{"r":8,"x":"` + filler + `"}}}}`, // the JavaScript SDK
+		`{"t":"d","d":{"a":"p","b":{"p":"a","d":{"x":"` + filler + `","r":8}},"r":7}}`,  // the Java SDK
+		`{"d":{"a":"p","b":{"p":"a","d":"` + filler + `"},"r":7},"t":"d"}`,
+	} {
+		p.sendFrame(fmt.Sprint((len(text) + 16383) / 16384))
+		for rest := text; rest != ""; rest = rest[min(len(rest), 16384):] {
+			p.sendFrame(rest[:min(len(rest), 16384)])
+		}
+		p.expect(answerText(7, "write_too_big", refused))
+	}
+	p.expect(ok(p.request("p", `{"p":"/b","d":1}`)))
+	if r.export("a") != "null" {
+		t.Fatal("it was written")
+	}
 }
 
 // TestBackPressure: a client that sends and does not read is not read any further, and all is answered when it reads.

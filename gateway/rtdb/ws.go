@@ -337,6 +337,20 @@ func (t *wsTransport) message(text []byte) error {
 	return nil
 }
 
+func (t *wsTransport) oversized(head, tail []byte) error {
+	c := t.c
+	c.work.Lock()
+	c.mu.Lock()
+	e, err := c.m.oversized(head, tail)
+	if err == nil {
+		c.m.fill(e.slot, e.status, e.payload, 0)
+		c.kick()
+	}
+	c.mu.Unlock()
+	c.work.Unlock()
+	return err
+}
+
 func (t *wsTransport) ping(payload []byte) error {
 	c := t.c
 	pong := appendFrame(nil, ws.OpPong, payload)
