@@ -22,6 +22,8 @@ type Hub struct {
 	db     *db.DB
 	spaces map[string]*node // by namespace; guarded by the barrier
 
+	changes []query.Change // scratch; guarded by the barrier
+
 	listeners, views, events, deliveries atomic.Int64
 }
 
@@ -80,11 +82,17 @@ func (n *node) at(p tree.Path) *node {
 	return n
 }
 
-// prune removes n and its ancestors as far as nobody listens there.
+// prune removes n and its ancestors as far as nobody listens there. It does nothing to a node
+// that has been removed before, in whose place there may be another by now.
 func (h *Hub) prune(n *node) {
 	for len(n.plain) == 0 && len(n.views) == 0 && len(n.children) == 0 {
 		if n.parent == nil {
-			delete(h.spaces, n.key)
+			if h.spaces[n.key] == n {
+				delete(h.spaces, n.key)
+			}
+			return
+		}
+		if n.parent.children[n.key] != n {
 			return
 		}
 		delete(n.parent.children, n.key)
@@ -110,7 +118,7 @@ type dispatch struct {
 }
 
 func (d *dispatch) run(root *node) {
-	n, rest, at := root, d.change.Base, tree.Path("")
+	n, rest := root, d.change.Base
 	for {
 		if len(n.plain) > 0 {
 			if d.event == nil {
@@ -121,49 +129,90 @@ func (d *dispatch) run(root *node) {
 		if rest.IsRoot() {
 			break
 		}
-		for _, v := range n.views {
-			key, below := rest.Front()
-			v.touched(d, map[string][]db.Update{key: prefixed(below, d.change.Updates)})
-		}
 		var key string
 		key, rest = rest.Front()
+		if len(n.views) > 0 {
+			child := []childChange{{key, prefixed(rest, d.change.Updates)}}
+			for _, v := range n.views {
+				v.touched(d, child)
+			}
+		}
 		if n = n.children[key]; n == nil {
 			return
 		}
-		at = at.Child(key)
 	}
 	// n is at the base: what is listened to there has the whole change.
 	d.views(n, d.change.Updates)
-	d.below(n, at, d.change.Updates)
+	d.below(n, d.change.Base, d.change.Updates)
 }
+
+// whole returns the update that replaces the place itself that the updates are relative to.
+func whole(updates []db.Update) (u *db.Update) {
+	for i := range updates {
+		if updates[i].Path.IsRoot() && !updates[i].Priority {
+			return &updates[i]
+		}
+	}
+	return nil
+}
+
+// manyChildren is where looking through a slice begins to cost more than making a map.
+const manyChildren = 16
+
+// byChild sorts updates by the child that they concern; those of the place itself are left
+// out, and those of children that wanted refuses.
+func byChild(updates []db.Update, wanted func(key string) bool) []childChange {
+	children := make([]childChange, 0, min(len(updates), manyChildren))
+	var index map[string]int
+	if len(updates) > manyChildren {
+		index = make(map[string]int, len(updates))
+	}
+	find := func(key string) int {
+		if index != nil {
+			if i, ok := index[key]; ok {
+				return i
+			}
+			return -1
+		}
+		return slices.IndexFunc(children, func(c childChange) bool { return c.key == key })
+	}
+	for _, u := range updates {
+		if u.Path.IsRoot() {
+			continue
+		}
+		key, rest := u.Path.Front()
+		if !wanted(key) {
+			continue
+		}
+		i := find(key)
+		if i < 0 {
+			i = len(children)
+			children = append(children, childChange{key: key})
+			if index != nil {
+				index[key] = i
+			}
+		}
+		children[i].updates = append(children[i].updates, db.Update{Path: rest, Priority: u.Priority, Value: u.Value})
+	}
+	return children
+}
+
+func all(string) bool { return true }
 
 // below tells the listeners strictly below n, which is at path at, of the updates relative to n.
 func (d *dispatch) below(n *node, at tree.Path, updates []db.Update) {
 	if len(n.children) == 0 {
 		return
 	}
-	var whole *db.Update // an update of n itself reaches everything below it
-	byKey := map[string][]db.Update{}
-	for i, u := range updates {
-		if u.Path.IsRoot() {
-			if !u.Priority {
-				whole = &updates[i]
-			}
-			continue
-		}
-		key, rest := u.Path.Front()
-		if _, listened := n.children[key]; listened {
-			byKey[key] = append(byKey[key], db.Update{Path: rest, Priority: u.Priority, Value: u.Value})
-		}
-	}
-	if whole != nil {
+	if w := whole(updates); w != nil { // it reaches everything below
 		for key, child := range n.children {
-			d.subtree(child, at.Child(key), []db.Update{{Value: whole.Value.Child(key)}})
+			d.subtree(child, at.Child(key), []db.Update{{Value: w.Value.Child(key)}})
 		}
 		return
 	}
-	for key, part := range byKey {
-		d.subtree(n.children[key], at.Child(key), part)
+	listened := func(key string) bool { return n.children[key] != nil }
+	for _, c := range byChild(updates, listened) {
+		d.subtree(n.children[c.key], at.Child(c.key), c.updates)
 	}
 }
 
@@ -176,27 +225,22 @@ func (d *dispatch) subtree(n *node, at tree.Path, updates []db.Update) {
 	d.below(n, at, updates)
 }
 
-// views tells the views at n of the updates relative to n.
+// views tells the views at n of the updates relative to n. The priority of a query's root is
+// not part of its result.
 func (d *dispatch) views(n *node, updates []db.Update) {
 	if len(n.views) == 0 {
 		return
 	}
-	byKey := make(map[string][]db.Update, len(updates))
-	for _, u := range updates {
-		if u.Path.IsRoot() {
-			if u.Priority {
-				continue // the priority of a query's root is not part of its result
-			}
-			for _, v := range n.views {
-				v.replaced(d)
-			}
-			return
+	if w := whole(updates); w != nil {
+		for _, v := range n.views {
+			v.replaced(d, w.Value)
 		}
-		key, rest := u.Path.Front()
-		byKey[key] = append(byKey[key], db.Update{Path: rest, Priority: u.Priority, Value: u.Value})
+		return
 	}
-	for _, v := range n.views {
-		v.touched(d, byKey)
+	if children := byChild(updates, all); len(children) > 0 {
+		for _, v := range n.views {
+			v.touched(d, children)
+		}
 	}
 }
 

@@ -67,15 +67,38 @@ func (l *Listener) Initial(maxBytes int) (data *tree.Node, pos uint64, indexed b
 	if err != nil {
 		return nil, 0, false, err
 	}
-	data, pos, err = l.read(maxBytes, func() { l.registerView(v) })
+	data, pos, err = l.readView(maxBytes, v)
 	return data, pos, v.indexed, err
 }
 
 // Resync is for a subscriber that has dropped events: it returns the data at the present
 // position and holds back what follows until Start is called again.
-func (l *Listener) Resync() (*tree.Node, error) {
-	data, _, err := l.read(0, func() {})
+func (l *Listener) Resync() (data *tree.Node, err error) {
+	if l.query == nil {
+		data, _, err = l.read(0, func() {})
+		return data, err
+	}
+	// The listener's view may have been given up; it is the one that is found here otherwise.
+	v, err := l.hub.acquireView(l.ns, l.path, l.query)
+	if err != nil {
+		l.Close()
+		return nil, err
+	}
+	data, _, err = l.readView(0, v)
 	return data, err
+}
+
+// readView is read for a listener with a query, which takes over the caller's use of v.
+func (l *Listener) readView(maxBytes int, v *view) (*tree.Node, uint64, error) {
+	registered := false
+	data, pos, err := l.read(maxBytes, func() {
+		registered = true
+		l.registerView(v)
+	})
+	if !registered { // the listener was closed meanwhile
+		l.hub.db.Barrier(func(uint64) { l.hub.releaseView(v) })
+	}
+	return data, pos, err
 }
 
 // read takes a snapshot at one position, begins to keep events for after it, and reads it.
@@ -147,8 +170,7 @@ func (l *Listener) close() {
 		l.hub.prune(l.node)
 		l.hub.listeners.Add(-1)
 	case l.view != nil:
-		l.view.listeners = removeListener(l.view.listeners, l.index)
-		l.hub.releaseView(l.view)
+		l.leaveView()
 		l.hub.listeners.Add(-1)
 	}
 }
@@ -164,14 +186,24 @@ func (l *Listener) registerPlain() {
 }
 
 func (l *Listener) registerView(v *view) {
-	if l.view != nil {
-		l.hub.releaseView(v) // registered before: one reference is enough
+	switch l.view {
+	case v:
+		l.hub.releaseView(v) // registered before: one use is enough
 		return
+	case nil:
+		l.hub.listeners.Add(1)
+	default:
+		l.leaveView()
 	}
 	l.view = v
 	l.index = len(v.listeners)
 	v.listeners = append(v.listeners, l)
-	l.hub.listeners.Add(1)
+}
+
+func (l *Listener) leaveView() {
+	l.view.listeners = removeListener(l.view.listeners, l.index)
+	l.hub.releaseView(l.view)
+	l.view = nil
 }
 
 // removeListener takes out listener i by moving the last one into its place.
@@ -180,10 +212,10 @@ func removeListener(list []*Listener, i int) []*Listener {
 	list[i] = list[last]
 	list[i].index = i
 	list[last] = nil
-	if last == 0 {
-		return nil
+	if list = list[:last]; len(list) <= cap(list)/4 {
+		return slices.Clone(list) // or a crowd that has left would keep its memory
 	}
-	return slices.Clip(list[:last:cap(list)])
+	return list
 }
 
 // deliver hands ev on, or keeps it while the initial data is being read. Under the barrier.
