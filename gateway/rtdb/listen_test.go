@@ -1,10 +1,13 @@
 package rtdb
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
 
+	"rebase/auth"
+	"rebase/live"
 	"rebase/tree"
 )
 
@@ -180,4 +183,65 @@ func TestManyTagsShareAnEvent(t *testing.T) {
 	q.expect(answerText(n, "ok", "{}"))
 	r.set("l/a", "1")
 	q.expect(`{"t":"d","d":{"a":"d","b":{"p":"l/a","d":1,"t":1}}}`)
+}
+
+// deliver gives an event to the only listen of a client, as the hub would.
+func (r *rig) deliver(p *peer, ev *live.Event) {
+	c := r.client(p)
+	c.work.Lock()
+	l := c.listens[0].l
+	c.work.Unlock()
+	r.db.Barrier(func(uint64) { c.Deliver(ev, l) })
+}
+
+func TestLostEventsAreMadeGood(t *testing.T) {
+	r := newRig(t)
+	r.set("a", `{"x":1}`)
+	p := r.dial()
+	p.listen("/a")
+	r.deliver(p, &live.Event{Kind: live.Lost})
+	p.expect(data("a", `{"x":1}`))
+	r.set("a/y", "2")
+	p.expect(data("a/y", "2"))
+	if r.count.resyncs.Load() != 1 {
+		t.Fatal("it is not counted")
+	}
+}
+
+func TestRevokedListenNamesItsQueryInAnArray(t *testing.T) {
+	r := newRig(t)
+	p := r.dial()
+	n := p.request("q", `{"p":"/a","h":"","q":{"vf":"l","l":2,"i":".key"},"t":1}`)
+	p.expect(answerText(n, "ok", "{}"))
+	r.deliver(p, &live.Event{Kind: live.Revoked})
+	p.expect(`{"t":"d","d":{"a":"c","b":{"p":"a","q":[{"i":".key","l":2,"vf":"l"}]}}}`)
+
+	q := r.dial()
+	q.listen("/b")
+	r.deliver(q, &live.Event{Kind: live.Revoked})
+	q.expect(`{"t":"d","d":{"a":"c","b":{"p":"b"}}}`)
+	r.set("b", "1")
+	q.expect(ok(q.request("s", `{}`))) // nothing came before
+}
+
+// gate is an authenticator that takes its time.
+type gate chan struct{}
+
+func (g gate) Authenticate(ctx context.Context, c auth.Credential) (auth.Identity, error) {
+	<-g
+	return auth.Open{}.Authenticate(ctx, c)
+}
+
+func TestRequestsWaitForAuth(t *testing.T) {
+	g := make(gate)
+	r := newRig(t, func(o *Options) { o.Authenticator = g })
+	p := r.dial()
+	a := p.request("gauth", `{"cred":"owner"}`)
+	q := p.request("q", `{"p":"/a","h":"-"}`)
+	w := p.request("p", `{"p":"/a","d":1}`)
+	if got := r.export("a"); got != "null" {
+		t.Fatal("the write overtook auth")
+	}
+	close(g)
+	p.expect(answerText(a, "ok", `{"auth":null}`), data("a", "null"), answerText(q, "ok", "{}"), data("a", "1"), ok(w))
 }
