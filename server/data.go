@@ -67,7 +67,7 @@ func openData(ctx context.Context, o Options, m *metrics) (_ *data, err error) {
 	d.log = log
 	d.store, err = store.Open(fs.PathJoin(o.Data, "store"), store.Options{FS: fs, CacheBytes: o.CacheBytes, Logger: o.Logger})
 	if err != nil {
-		return nil, err
+		return nil, &storeError{err}
 	}
 	d.db, err = db.Open(ctx, db.Options{
 		Log: &meteredLog{Log: d.log, m: m}, Store: d.store, Observer: d.hub, Logger: o.Logger,
@@ -117,6 +117,12 @@ type lockedError struct{ err error }
 func (e *lockedError) Error() string { return "it is locked: " + e.err.Error() }
 func (e *lockedError) Unwrap() error { return e.err }
 
+// storeError is an error of opening the store.
+type storeError struct{ err error }
+
+func (e *storeError) Error() string { return e.err.Error() }
+func (e *storeError) Unwrap() error { return e.err }
+
 // dataError tells the operator what an error of opening the data means.
 func dataError(dir string, err error) error {
 	var already *StartError
@@ -126,11 +132,18 @@ func dataError(dir string, err error) error {
 	e := &StartError{Kind: KindOther, What: fmt.Sprintf("the data in %s cannot be opened", dir), Err: err}
 	var corrupt *vlog.CorruptError
 	var locked *lockedError
+	var ofStore *storeError
 	switch {
 	case errors.As(err, &locked):
 		e.Kind = KindData
 		e.Advice = "Another server is using this folder: end it, or give this one another --data."
-	case errors.As(err, &corrupt), errors.Is(err, vlog.ErrMissing), pebble.IsCorruptionError(err):
+	case pebble.IsCorruptionError(err), errors.As(err, &ofStore) && errors.Is(err, fs.ErrNotExist):
+		// A list of files that is cut short names files that are gone.
+		e.Kind = KindCorrupt
+		e.Advice = "The store is damaged; the log is not. Move the folder \"store\" away and start again: the store is made anew if " +
+			"the log still goes back to its first entry. If the start then says that the log begins later, restore the whole " +
+			"folder from a backup (log, store and CHAIN belong together)."
+	case errors.As(err, &corrupt), errors.Is(err, vlog.ErrMissing):
 		e.Kind = KindCorrupt
 		e.Advice = "Nothing was changed. Restore the whole folder from a backup (log, store and CHAIN belong together); keep the damaged one to look into."
 	case errors.Is(err, fs.ErrPermission):
