@@ -116,7 +116,7 @@ func (l *Log) Read(ctx context.Context, from, to Position, maxBytes int) ([]Entr
 }
 
 // Trim is Loglet.Trim on virtual positions. Segments that fall wholly below before leave the chain and their storage is
-// deleted. If the process dies in between, the storage of dropped Loglets stays behind unused.
+// deleted. If the process dies in between, the next Open deletes it (LogletSpec.Lowest).
 func (l *Log) Trim(ctx context.Context, before Position) (Position, error) {
 	l.reconf.Lock()
 	defer l.reconf.Unlock()
@@ -145,10 +145,13 @@ func (l *Log) Trim(ctx context.Context, before Position) (Position, error) {
 		}
 		for j, s := range v.chain.Segments {
 			if s.ID < shorter.Lowest {
-				if err := remove(ctx, v.loglets[j]); err != nil {
-					return 0, fmt.Errorf("vlog: remove trimmed loglet %d: %w", s.ID, err)
+				if e := remove(ctx, v.loglets[j]); e != nil {
+					err = errors.Join(err, fmt.Errorf("vlog: remove trimmed loglet %d: %w", s.ID, e))
 				}
 			}
+		}
+		if err != nil {
+			return 0, err
 		}
 	}
 }

@@ -78,7 +78,7 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 // begin installs the first chain. Another process may do the same: the conditional write picks one.
 func (l *Log) begin(ctx context.Context) error {
 	chain := newChain(l.opts.Initial, newReconfiguration())
-	first, err := l.create(ctx, chain.Active())
+	first, err := l.create(ctx, chain.Active(), chain.Lowest)
 	if err != nil {
 		return err
 	}
@@ -92,8 +92,8 @@ func (l *Log) begin(ctx context.Context) error {
 
 // create brings the Loglet of a segment into existence that no stored chain names yet. One that is left from an attempt
 // that died before its chain was stored is taken if it is as good as new.
-func (l *Log) create(ctx context.Context, s Segment) (Loglet, error) {
-	loglet, err := l.open(ctx, s, true)
+func (l *Log) create(ctx context.Context, s Segment, lowest uint64) (Loglet, error) {
+	loglet, err := l.open(ctx, s, lowest, true)
 	if err != nil {
 		return nil, err
 	}
@@ -107,12 +107,12 @@ func (l *Log) create(ctx context.Context, s Segment) (Loglet, error) {
 	return loglet, nil
 }
 
-func (l *Log) open(ctx context.Context, s Segment, create bool) (Loglet, error) {
+func (l *Log) open(ctx context.Context, s Segment, lowest uint64, create bool) (Loglet, error) {
 	p, ok := l.opts.Providers[s.Kind]
 	if !ok {
 		return nil, fmt.Errorf("vlog: the chain names a loglet of kind %q, which this program does not have", s.Kind)
 	}
-	loglet, err := p(ctx, LogletSpec{ID: s.ID, Config: s.Config, Create: create})
+	loglet, err := p(ctx, LogletSpec{ID: s.ID, Config: s.Config, Create: create, Lowest: lowest})
 	if err != nil {
 		return nil, fmt.Errorf("vlog: open %s loglet %d: %w", s.Kind, s.ID, err)
 	}
@@ -193,7 +193,7 @@ func (l *Log) adopt(ctx context.Context, value []byte, version uint64) error {
 			v.loglets = append(v.loglets, old.loglets[i])
 			continue
 		}
-		loglet, err := l.open(ctx, s, false)
+		loglet, err := l.open(ctx, s, chain.Lowest, false)
 		if err != nil {
 			for _, o := range opened {
 				err = errors.Join(err, o.Close())
@@ -285,7 +285,7 @@ func (l *Log) Reconfigure(ctx context.Context, next Segment) error {
 func (l *Log) extend(ctx context.Context, from *view, next Segment) error {
 	seg, loglet := from.active()
 	next.ID = seg.ID + 1
-	fresh, err := l.create(ctx, next)
+	fresh, err := l.create(ctx, next, from.chain.Lowest)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -349,5 +350,56 @@ func TestLostStorage(t *testing.T) {
 	o := w.options()
 	if _, err := vlog.Open(bg, o); !errors.Is(err, vlog.ErrMissing) {
 		t.Fatalf("open: %v", err)
+	}
+}
+
+// keepsDirectories is a file system on which the process dies when it is about to remove a directory.
+type keepsDirectories struct{ vfs.FS }
+
+func (keepsDirectories) RemoveAll(string) error { return errors.New("died") }
+
+// TestDeathBeforeRemoval: a Loglet that the chain has dropped, and whose directory is still there because the process died
+// before it came to that, is removed by the next Open, and nothing else is.
+func TestDeathBeforeRemoval(t *testing.T) {
+	w := newWorld()
+	o := w.options()
+	o.Initial.Kind = "local"
+	o.Providers["local"] = local.Provider(local.Options{FS: keepsDirectories{w.fs}, Root: "data", SegmentBytes: 8 << 10})
+	l, err := vlog.Open(bg, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if _, err := l.Append(bg, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Reconfigure(bg, o.Initial); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := l.Trim(bg, 3); err == nil {
+		t.Fatal("the removal did not fail, so this proves nothing")
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, other := range []string{"000000x", "1", "notes"} { // none of them the name of a Loglet
+		if err := w.fs.MkdirAll("data/log/"+other, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before, err := w.fs.List("data/log")
+	if err != nil || len(before) != 3+4 {
+		t.Fatalf("before: %v, %v", before, err)
+	}
+	l = w.open(t)
+	defer l.Close()
+	names, err := w.fs.List("data/log")
+	slices.Sort(names)
+	if want := []string{"000000x", "000003", "000004", "1", "notes"}; err != nil || !slices.Equal(names, want) {
+		t.Fatalf("after: %v, %v, want %v", names, err, want)
+	}
+	if got := logtest.All(t, l, 3); len(got) != 1 {
+		t.Fatalf("the log holds %q", got)
 	}
 }

@@ -103,6 +103,9 @@ type LogletSpec struct {
 	// it must exist, and the Provider must refuse with ErrMissing rather than begin an empty one: a log that has lost
 	// its storage must not come back as one that never had any.
 	Create bool
+	// Lowest is the id of the oldest Loglet that the chain still names. What is left of smaller ones under the same Config, after
+	// a crash between dropping and removing them, will never be asked for again; a Provider that can find it deletes it.
+	Lowest uint64
 }
 
 // Provider opens Loglets of one kind.

@@ -111,3 +111,39 @@ func BenchmarkRead(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkOpen opens logs of several sizes that nobody has trimmed. The files are in the kernel's memory.
+func BenchmarkOpen(b *testing.B) {
+	for _, mib := range []int{64, 256, 1024} {
+		b.Run(fmt.Sprintf("MiB=%d", mib), func(b *testing.B) {
+			dir := b.TempDir()
+			l, err := Open(dir, Options{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			batch := make([][]byte, 4096) // 1 MiB and a little
+			for i := range batch {
+				batch[i] = make([]byte, 256)
+			}
+			for range mib {
+				if _, err := l.Append(context.Background(), batch...); err != nil {
+					b.Fatal(err)
+				}
+			}
+			if err := l.Close(); err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				l, err := Open(dir, Options{})
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.StopTimer()
+				if err := l.Close(); err != nil {
+					b.Fatal(err)
+				}
+				b.StartTimer()
+			}
+		})
+	}
+}

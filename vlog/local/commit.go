@@ -47,7 +47,7 @@ type group struct {
 	count uint32
 	seal  bool
 	trim  vlog.Position
-	close bool // the mark that Close leaves
+	close bool // the mark that Close, and prove, leave
 
 	err  error         // set before done is closed
 	done chan struct{} // closed when the group is durable or has failed
@@ -160,9 +160,24 @@ func (l *Loglet) finish(ctx context.Context, g *group) error {
 // commitLoop is the commit goroutine: it takes the committer's role when it is handed over.
 func (l *Loglet) commitLoop() {
 	defer l.done.Done()
+	idle := time.NewTimer(l.opts.proveAfter)
+	idle.Stop()
+	defer idle.Stop()
+	armed := false
 	for stopping := false; !stopping; {
 		select {
 		case <-l.work:
+		case <-l.dirty:
+			if !armed {
+				idle.Reset(l.opts.proveAfter)
+				armed = true
+			}
+			continue
+		case <-idle.C:
+			armed = false
+			if !l.prove() {
+				continue
+			}
 		case <-l.stop:
 			// Callers that did not wait for their group may have left some work.
 			stopping = true
@@ -190,7 +205,11 @@ func (l *Loglet) commitNext() (more bool) {
 	l.mu.Unlock()
 
 	l.commit(g)
+	return l.leave()
+}
 
+// leave is the end of a committer's turn. It reports whether another group waits; if not, the role of committer is free.
+func (l *Loglet) leave() (more bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.poison != nil {
@@ -206,7 +225,7 @@ func (l *Loglet) commitNext() (more bool) {
 
 // commit writes and syncs g, publishes it and wakes those who wait for it. Only the committer calls it.
 func (l *Loglet) commit(g *group) {
-	if active := l.activeSegment(); !active.started() && active.end+int64(len(g.buf)) > active.size {
+	if active := l.activeSegment(); !active.started() && active.end+int64(len(g.buf)) > active.size && len(g.buf) > blockHeaderSize {
 		// The log's very first append is larger than its first segment. A segment that is passed over would look to
 		// recovery like one that lost its first block, so it gets an empty one.
 		empty := newGroup(make([]byte, blockHeaderSize), g.first)
@@ -231,7 +250,7 @@ func (l *Loglet) commit(g *group) {
 	h.synced = uint64(active.end)
 	var stats Commit
 	var err error
-	if active.end+int64(len(g.buf)) > active.size {
+	if active.started() && active.end+int64(len(g.buf)) > active.size {
 		active, err = l.roll(active, int64(len(g.buf)))
 	}
 	if err == nil {
@@ -261,8 +280,11 @@ func (l *Loglet) commit(g *group) {
 		}
 		active.note(h.first, off)
 		active.end += int64(len(g.buf))
+		active.size = max(active.size, active.end) // a file that was cut short grows
 		l.seq++
-		l.proven = g.close
+		if l.proven = g.close; !g.close {
+			wake(l.dirty)
+		}
 		if g.count > 0 {
 			l.cache.add(g.first, g.count, g.buf[blockHeaderSize:])
 		}
@@ -278,6 +300,36 @@ func (l *Loglet) commit(g *group) {
 		stats.Entries, stats.Bytes, stats.Err = int(g.count), len(g.buf), err
 		l.opts.OnCommit(stats)
 	}
+}
+
+// prove writes an empty block behind the last one if nothing was committed for a while, which is the proof that the last
+// one was synced: from then on damage to it is told from a torn write. It takes the committer's role for that, and keeps
+// it (true) if groups have gathered meanwhile.
+func (l *Loglet) prove() (more bool) {
+	l.mu.Lock()
+	active := l.segs[len(l.segs)-1]
+	switch {
+	case l.poison != nil || l.proven || active.end+blockHeaderSize > active.size:
+		l.mu.Unlock()
+		return false
+	case l.committing || l.seq != l.idleSeq:
+		l.idleSeq = l.seq
+		l.mu.Unlock()
+		wake(l.dirty)
+		return false
+	}
+	l.committing = true
+	g := l.proof()
+	l.mu.Unlock()
+	l.commit(g)
+	return l.leave()
+}
+
+// proof is a group without records. Caller holds mu; nothing is queued.
+func (l *Loglet) proof() *group {
+	g := newGroup(make([]byte, blockHeaderSize), l.next)
+	g.close = true
+	return g
 }
 
 // activeSegment is the segment that the committer writes to.

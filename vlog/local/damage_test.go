@@ -5,10 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
@@ -94,7 +97,7 @@ func TestFlippedBits(t *testing.T) {
 			bit := byte(1) << rng.IntN(8)
 			clone := fs.CrashClone(vfs.CrashCloneCfg{})
 			poke(t, clone, b.path, off, func(b []byte) { b[0] ^= bit })
-			l, err := tryOpen(clone, Options{})
+			l, err := tryOpen(clone, Options{VerifyAll: true})
 			if i == len(blocks)-1 && !closed {
 				if err != nil {
 					t.Fatalf("offset %d of the last block: %v", off-b.begin, err)
@@ -156,6 +159,87 @@ func TestDamageFoundByRead(t *testing.T) {
 	// What lies in another stretch of the index is not affected.
 	if es, err := l.Read(bg, 41, 42, 1000); err != nil || len(es) != 1 || string(es[0].Payload) != want[40] {
 		t.Fatalf("read behind the damage: %v", err)
+	}
+}
+
+func awaitVerified(l *Loglet) {
+	for done := len(l.unverified) == 0; !done; runtime.Gosched() {
+		l.mu.Lock()
+		done = l.verified
+		l.mu.Unlock()
+	}
+}
+
+// TestDamageFoundLater: a start does not read the older segments, but damage in them is reported soon and to every read,
+// while all else is answered.
+func TestDamageFoundLater(t *testing.T) {
+	fs, blocks, want := build(t, true)
+	for i, b := range blocks {
+		if b.path == blocks[len(blocks)-1].path {
+			break
+		}
+		if i == 0 || b.path != blocks[i-1].path {
+			continue // the first block of each segment is verified
+		}
+		clone := fs.CrashClone(vfs.CrashCloneCfg{})
+		poke(t, clone, b.path, b.begin+blockHeaderSize, func(b []byte) { b[0] ^= 0x40 })
+		var logged bytes.Buffer
+		l := open(t, clone, Options{Logger: slog.New(slog.NewTextHandler(&logged, nil))})
+		for j := range blocks {
+			es, err := l.Read(bg, vlog.Position(j+1), vlog.Position(j+2), 1000)
+			var corrupt *vlog.CorruptError
+			switch {
+			case blocks[j].path != b.path || j < i:
+				if err != nil || len(es) != 1 || string(es[0].Payload) != want[j] {
+					t.Fatalf("block %d damaged, read of %d: %d entries, %v", i, j, len(es), err)
+				}
+			// Behind the damage the index may or may not have a point, by which a read finds its way.
+			case j == i && !errors.As(err, &corrupt), err == nil && string(es[0].Payload) != want[j]:
+				t.Fatalf("block %d damaged, read of %d: %d entries, %v", i, j, len(es), err)
+			case corrupt != nil && (corrupt.File != b.path || corrupt.Offset != b.begin):
+				t.Fatalf("damage in %s at %d is reported as %v", b.path, b.begin, corrupt)
+			}
+		}
+		awaitVerified(l)
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(logged.String(), fmt.Sprintf("offset %d", b.begin)) {
+			t.Fatalf("damage at %d was not reported: %s", b.begin, &logged)
+		}
+	}
+}
+
+// TestReadsBuildIndex: whoever reads a segment that is not yet verified does not begin at its first block every time.
+func TestReadsBuildIndex(t *testing.T) {
+	fs := vfs.NewMem()
+	o := Options{SegmentBytes: 2 << 20, TailCacheBytes: 1}
+	l := open(t, fs, o)
+	for i := range 40 {
+		if _, err := l.Append(bg, testEntry(1, uint32(i), 100<<10)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l = open(t, fs, o)
+	defer l.Close()
+	s := l.segs[0]
+	awaitVerified(l)
+	l.mu.Lock()
+	s.index = nil // as before verifyLoop came to it
+	l.mu.Unlock()
+	for p := vlog.Position(1); p < 10; p++ {
+		if _, err := l.Read(bg, p, p+1, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.mu.Lock()
+	off := s.seek(9)
+	l.mu.Unlock()
+	if off < 700<<10 {
+		t.Fatalf("after reading up to position 9, a read there begins at offset %d", off)
 	}
 }
 
@@ -303,34 +387,38 @@ func TestPoison(t *testing.T) {
 
 // TestRecycle goes through many segments while trimming: the directory must not grow, and files must be used again.
 func TestRecycle(t *testing.T) {
-	fs := vfs.NewMem()
-	l := open(t, fs, Options{})
-	for i := range 400 {
-		p, err := l.Append(bg, testEntry(0, uint32(i), 500))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if p > 20 {
-			if first, err := l.Trim(bg, p-20); err != nil || first != p-20 {
-				t.Fatalf("trim = %d, %v", first, err)
+	synctest.Test(t, func(t *testing.T) {
+		fs := vfs.NewMem()
+		l := open(t, fs, Options{})
+		for i := range 400 {
+			synctest.Wait() // the preparer is through: how far it gets behind is not the matter here
+			p, err := l.Append(bg, testEntry(0, uint32(i), 500))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p > 20 {
+				if first, err := l.Trim(bg, p-20); err != nil || first != p-20 {
+					t.Fatalf("trim = %d, %v", first, err)
+				}
 			}
 		}
-	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	l = open(t, fs, Options{})
-	defer l.Close()
-	if got := logtest.All(t, l, 380); len(got) != 21 || got[20] != string(testEntry(0, 399, 500)) {
-		t.Fatalf("%d entries after trim", len(got))
-	}
-	if len(l.segs) > 4 {
-		t.Fatalf("%d live segments for 21 entries of 512 bytes in files of 8 KiB", len(l.segs))
-	}
-	names, err := fs.List("a/log")
-	if err != nil || len(names) > 4+maxSpares+4 {
-		t.Fatalf("directory holds %v, %v", names, err)
-	}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		l = open(t, fs, Options{})
+		defer l.Close()
+		if got := logtest.All(t, l, 380); len(got) != 21 || got[20] != string(testEntry(0, 399, 500)) {
+			t.Fatalf("%d entries after trim", len(got))
+		}
+		if len(l.segs) > 4 {
+			t.Fatalf("%d live segments for 21 entries of 512 bytes in files of 8 KiB", len(l.segs))
+		}
+		synctest.Wait()
+		names, err := fs.List("a/log")
+		if err != nil || len(names) > 4+maxSpares+4 {
+			t.Fatalf("directory holds %v, %v", names, err)
+		}
+	})
 }
 
 // TestReadKeepsTrimmedSegment: a read that is under way when its segment is trimmed sees the old content to the end.
@@ -355,7 +443,35 @@ func TestReadKeepsTrimmedSegment(t *testing.T) {
 	if !ok || err != nil || !bytes.Contains(block, []byte(want[0])) {
 		t.Fatalf("the file was used again under a reader: %v, %v", ok, err)
 	}
-	l.release(s)
+	l.release(s, nil)
+}
+
+// TestPayloadImitatesBlock: the last append carries, in its payload, a block that vouches for it. If it is torn, that must
+// not pass for proof; who writes payloads does not know the salt.
+func TestPayloadImitatesBlock(t *testing.T) {
+	fs := vfs.NewCrashableMem()
+	l := open(t, fs, Options{})
+	if _, err := l.Append(bg, []byte("one")); err != nil {
+		t.Fatal(err)
+	}
+	s := l.activeSegment()
+	begin := s.end
+	forged := make([]byte, blockHeaderSize)
+	h := blockHeader{segment: s.id, seq: l.seq + 1, first: 3, synced: uint64(begin) + 500, trim: 1}
+	h.put(forged)
+	if _, err := l.Append(bg, append(make([]byte, 300), forged...)); err != nil {
+		t.Fatal(err)
+	}
+	cut := fs.CrashClone(vfs.CrashCloneCfg{})
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	poke(t, cut, s.path, begin, func(b []byte) { b[0] = 0 })
+	l = open(t, cut, Options{})
+	defer l.Close()
+	if got := logtest.All(t, l, 1); fmt.Sprint(got) != "[one]" {
+		t.Fatalf("%q", got)
+	}
 }
 
 func FuzzBlock(f *testing.F) {

@@ -6,7 +6,7 @@
 //
 // After a crash the log holds every acknowledged entry, in order, and possibly some that were never acknowledged, but
 // never a part of one nor one behind a gap. Damage inside what is known to have been synced is reported as
-// *vlog.CorruptError and never cut away. After a failed write or sync the Loglet takes no more writes in this process
+// *vlog.CorruptError, by Open or by Read, and never cut away. After a failed write or sync the Loglet takes no more writes in this process
 // (vlog.ErrPoisoned) and goes on answering reads.
 //
 // The caller must leave the directory alone, and give every Loglet its own. All access to the disk goes through a

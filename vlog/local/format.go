@@ -16,7 +16,7 @@ const (
 
 	flagSealed = 1 << 0 // the log is sealed as of this block
 	flagFirst  = 1 << 1 // the first block of its segment
-	flagClosed = 1 << 2 // written by Close: says nothing but that everything before it is synced
+	flagClosed = 1 << 2 // written by Close and prove: says nothing but that everything before it is synced
 	knownFlags = flagSealed | flagFirst | flagClosed
 )
 

@@ -33,6 +33,11 @@ type Options struct {
 	// OnCommit is called after every commit, on the committing goroutine: it must be quick. Nil means that times are not
 	// taken.
 	OnCommit func(Commit)
+	// VerifyAll makes Open read and verify the whole log before it returns. Otherwise Open verifies the newest segment and
+	// the first block of every other; the rest is verified behind it, and by every Read.
+	VerifyAll bool
+
+	proveAfter time.Duration // how long the log is idle before its last block is vouched for; 0 means defaultProveAfter
 }
 
 // Commit describes one group commit, for metrics.
@@ -50,6 +55,8 @@ const (
 	defaultTailCacheBytes = 32 << 20
 	// shortSegmentBytes is the size of a segment that is made while an appender waits.
 	shortSegmentBytes = 4 << 20
+	// defaultProveAfter bounds the extra commits to one a second.
+	defaultProveAfter = time.Second
 	// maxSpares is how many trimmed files are kept to be used again.
 	maxSpares = 3
 )
@@ -64,6 +71,9 @@ func (o Options) withDefaults() Options {
 	o.SegmentBytes = max(o.SegmentBytes, minSegmentBytes)
 	if o.TailCacheBytes <= 0 {
 		o.TailCacheBytes = defaultTailCacheBytes
+	}
+	if o.proveAfter <= 0 {
+		o.proveAfter = defaultProveAfter
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -92,14 +102,18 @@ type Loglet struct {
 	sealGroup  *group        // the group that seals, once there is one
 	poison     error
 	segs       []*segment // live ones, the last is active
+	unverified []*segment // sealed ones whose blocks Open has not read; constant after Open
+	verified   bool       // verifyLoop has read them
 	garbage    []*segment // trimmed, to be recycled when the last read is through
 	cache      cache
 	arena      []byte        // where groups gather
 	tailMoved  chan struct{} // closed at the next change of tail, poison or closed; nil while nobody waits
 
-	// Owned by the committer.
+	// Read by the committer, and written by it under mu.
 	seq    uint64 // of the next block
 	proven bool   // the last block needs no further proof that it was synced
+
+	idleSeq uint64 // seq when prove last looked; owned by the commit goroutine
 
 	segMu  sync.Mutex // guards upcoming and the making of segment ids; taken before mu
 	upcome *segment   // prepared to follow the active one
@@ -107,8 +121,9 @@ type Loglet struct {
 
 	calls sync.WaitGroup // calls under way; Add under mu while not closed
 	work  chan struct{}  // hands the committer's role to the commit goroutine
+	dirty chan struct{}  // tells the commit goroutine of blocks that are not proven
 	prep  chan struct{}  // wakes the preparer
-	stop  chan struct{}  // ends both
+	stop  chan struct{}  // ends all goroutines
 	done  sync.WaitGroup
 }
 
@@ -118,13 +133,13 @@ var (
 )
 
 // Open opens the log in dir, which is created if needed, and recovers it. One process, and in it one Loglet, may have a
-// directory open at a time. Errors: *vlog.CorruptError if something known to have been synced is damaged,
-// vlog.ErrMissing with Options.MustExist.
+// directory open at a time. Errors: *vlog.CorruptError if something known to have been synced is damaged (in older segments
+// it is found later, see Options.VerifyAll), vlog.ErrMissing with Options.MustExist.
 func Open(dir string, o Options) (_ *Loglet, err error) {
 	o = o.withDefaults()
 	l := &Loglet{
 		opts: o, fs: o.FS, dir: dir,
-		work: make(chan struct{}, 1), prep: make(chan struct{}, 1), stop: make(chan struct{}),
+		work: make(chan struct{}, 1), dirty: make(chan struct{}, 1), prep: make(chan struct{}, 1), stop: make(chan struct{}),
 	}
 	l.cache.limit = o.TailCacheBytes
 	if o.MustExist {
@@ -141,6 +156,12 @@ func Open(dir string, o Options) (_ *Loglet, err error) {
 		return nil, errors.Join(err, l.closeFiles())
 	}
 	l.done.Add(2)
+	if len(l.unverified) > 0 {
+		l.done.Go(l.verifyLoop)
+	}
+	if !l.proven {
+		wake(l.dirty)
+	}
 	go l.commitLoop()
 	go l.prepareLoop()
 	wake(l.prep)
@@ -303,8 +324,7 @@ func (l *Loglet) Close() error {
 	l.done.Wait()
 	var err error
 	if active := l.segs[len(l.segs)-1]; l.poison == nil && !l.proven && active.end+blockHeaderSize <= active.size {
-		g := newGroup(make([]byte, blockHeaderSize), l.next)
-		g.close = true
+		g := l.proof()
 		l.commit(g)
 		err = g.err
 	}

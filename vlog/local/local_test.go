@@ -2,6 +2,7 @@ package local
 
 import (
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"go.uber.org/goleak"
@@ -29,6 +30,9 @@ func tryOpen(fs vfs.FS, o Options) (*Loglet, error) {
 	}
 	if o.TailCacheBytes == 0 {
 		o.TailCacheBytes = 4 << 10
+	}
+	if o.proveAfter == 0 {
+		o.proveAfter = time.Hour // nothing that depends on how quick the machine is
 	}
 	return Open("a/log", o)
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 
 	"github.com/cockroachdb/errors/oserror"
@@ -26,7 +27,11 @@ func Provider(o Options) vlog.Provider {
 		if !filepath.IsAbs(dir) && o.Root != "" {
 			dir = o.FS.PathJoin(o.Root, dir)
 		}
-		dir = o.FS.PathJoin(dir, fmt.Sprintf("%06d", spec.ID))
+		if err := sweep(o, dir, spec.Lowest); err != nil {
+			// It costs space, no more.
+			o.Logger.Warn("the storage of a dropped part of the log could not be removed", "dir", dir, "err", err)
+		}
+		dir = o.FS.PathJoin(dir, logletName(spec.ID))
 		o.MustExist = !spec.Create
 		// Not returned directly: a nil *Loglet must not become a non-nil vlog.Loglet.
 		l, err := Open(dir, o)
@@ -35,6 +40,34 @@ func Provider(o Options) vlog.Provider {
 		}
 		return l, nil
 	}
+}
+
+func logletName(id uint64) string { return fmt.Sprintf("%06d", id) }
+
+// sweep removes the Loglets in dir with ids below lowest: a crash between dropping one from the chain and removing its
+// directory leaves it behind.
+func sweep(o Options, dir string, lowest uint64) error {
+	names, err := o.FS.List(dir)
+	if err != nil {
+		if oserror.IsNotExist(err) {
+			return nil
+		}
+		return err
+	}
+	removed := false
+	for _, name := range names {
+		id, e := strconv.ParseUint(name, 10, 64)
+		if e != nil || logletName(id) != name || id >= lowest {
+			continue // not ours, or in use
+		}
+		o.Logger.Info("removing the storage of a dropped part of the log", "dir", dir, "loglet", id)
+		err = errors.Join(err, o.FS.RemoveAll(o.FS.PathJoin(dir, name)))
+		removed = true
+	}
+	if removed {
+		err = errors.Join(err, syncDir(o.FS, dir))
+	}
+	return err
 }
 
 const (

@@ -46,8 +46,14 @@ func (l *Loglet) Read(ctx context.Context, from, to vlog.Position, maxBytes int)
 	seg := l.segs[i]
 	seg.refs++
 	off, end := seg.seek(from), seg.end
+	known := int64(0) // where the index ends
+	if n := len(seg.index); n > 0 {
+		known = seg.index[n-1].off
+	}
 	l.mu.Unlock()
-	defer l.release(seg)
+	var found []indexPoint // behind that: a segment that is not yet verified gets its index from those who read it
+	defer func() { l.release(seg, found) }()
+	expect := vlog.Position(0)
 	chunk := min(max(maxBytes, indexEvery), readChunk)
 	r := blockReader{seg: seg, limit: end, chunk: chunk}
 	for off < end {
@@ -55,12 +61,20 @@ func (l *Loglet) Read(ctx context.Context, from, to vlog.Position, maxBytes int)
 		if err != nil {
 			return nil, err
 		}
+		if ok && (h.first > from && expect == 0 || h.first != expect && expect != 0) {
+			return nil, &vlog.CorruptError{File: seg.path, Offset: off, Reason: reasonSequence}
+		}
 		if !ok {
 			if len(c.out) > 0 {
 				break // what is good first; the damage is reported to whoever reads on
 			}
 			return nil, &vlog.CorruptError{File: seg.path, Offset: off, Reason: reasonBadBlock}
 		}
+		if off >= known+indexEvery {
+			found = append(found, indexPoint{h.first, off})
+			known = off
+		}
+		expect = h.next()
 		if !c.take(h.first, h.count, block[blockHeaderSize:]) {
 			break
 		}
@@ -81,9 +95,12 @@ func (l *Loglet) segmentOf(pos vlog.Position) int {
 	return i
 }
 
-// release ends the use of a segment's file by a read.
-func (l *Loglet) release(s *segment) {
+// release ends the use of a segment's file by a read, which has found the points behind the index as it then was.
+func (l *Loglet) release(s *segment, found []indexPoint) {
 	l.mu.Lock()
+	for _, p := range found {
+		s.note(p.pos, p.off) // ignored if the index has grown past it
+	}
 	s.refs--
 	if s.refs == 0 && len(l.garbage) > 0 {
 		wake(l.prep)

@@ -17,7 +17,10 @@ import (
 // good block of the same segment whose "synced" lies beyond it, or a good first block of a later segment. With proof, the bad
 // block is not a torn tail but damage, and cutting there would take back acknowledged entries: Open stops. Without proof it
 // was most likely never acknowledged, and it is cut. (The one case that cannot be told apart is damage to the very last
-// block after it was synced; a regular Close writes an empty block behind it for that reason.)
+// block after it was synced; a regular Close, and a log that is idle, write an empty block behind it for that reason.)
+//
+// Only the active segment is read here, and the first block of every other. Those in between were sealed with all of
+// their blocks synced, so they cannot be torn: what is wrong there is damage, whenever it is found (verifyLoop, Read).
 //
 // A block of an earlier use of the file never counts: the salt, drawn anew for every use, is in each block.
 
@@ -166,7 +169,7 @@ func (l *Loglet) replay(segs []*segment) error {
 	var last []byte
 	if run[active].started() {
 		var err error
-		if state, last, err = l.walk(run[active], heads[active], nil); err != nil {
+		if state, last, err = l.walkActive(run[active], heads[active]); err != nil {
 			return err
 		}
 		l.seq = state.seq + 1
@@ -182,7 +185,7 @@ func (l *Loglet) replay(segs []*segment) error {
 		return &vlog.CorruptError{File: s.path, Offset: 0, Reason: reasonMissing}
 	}
 	for i := oldest; i < active; i++ {
-		if _, _, err := l.walk(run[i], heads[i], &heads[i+1]); err != nil {
+		if err := l.seal(run[i], heads[i], heads[i+1]); err != nil {
 			return err
 		}
 	}
@@ -209,57 +212,117 @@ func (l *Loglet) replay(segs []*segment) error {
 	return nil
 }
 
-// walk reads a segment's blocks from the first, fills its index, and returns the last header and block. If following is nil,
-// the segment is the active one and its end is where the good blocks end; otherwise following is the next segment's first block,
-// which knows where this one ends.
-func (l *Loglet) walk(s *segment, first blockHeader, following *blockHeader) (state blockHeader, last []byte, err error) {
-	r := blockReader{seg: s, limit: s.size, chunk: scanChunk, reuse: true}
-	limit := s.size
-	if following != nil {
-		if following.synced < segmentHeaderSize || following.synced > uint64(s.size) {
-			return state, nil, &vlog.CorruptError{File: s.path, Offset: s.size, Reason: "the file is shorter than it was; " + reasonBadBlock}
-		}
-		limit = int64(following.synced)
+// seal gives a segment of an earlier time its end, which the first block of the following one knows. Its blocks are verified here with
+// Options.VerifyAll, otherwise later.
+func (l *Loglet) seal(s *segment, head, following blockHeader) error {
+	if following.synced < segmentHeaderSize || following.synced > uint64(s.size) {
+		return &vlog.CorruptError{File: s.path, Offset: s.size, Reason: "the file is shorter than it was; " + reasonBadBlock}
 	}
-	state = first
-	begin := int64(0) // of the last good block
-	for off := int64(segmentHeaderSize); ; {
-		var h blockHeader
-		var block []byte
-		ok := false
-		if off < limit {
-			if h, block, ok, err = r.block(off); err != nil {
-				return state, nil, err
-			}
-		}
-		if !ok {
-			if off < limit && following != nil {
-				return state, nil, &vlog.CorruptError{File: s.path, Offset: off, Reason: reasonBadBlock}
-			}
-			if following == nil {
-				if err := l.refuteTail(s, off); err != nil {
-					return state, nil, err
-				}
-			}
-			break
-		}
-		if off > segmentHeaderSize && (h.seq != state.seq+1 || h.first != state.next() || h.trim < state.trim || h.flags&flagFirst != 0) {
-			return state, nil, &vlog.CorruptError{File: s.path, Offset: off, Reason: reasonSequence}
-		}
-		s.note(h.first, off)
-		begin = off
-		off += int64(len(block))
-		state = h
-		s.end = off
+	s.end = int64(following.synced)
+	s.sealed = &sealedBy{head, following}
+	if !l.opts.VerifyAll {
+		l.unverified = append(l.unverified, s)
+		return nil
 	}
-	if following != nil && (following.seq != state.seq+1 || following.first != state.next()) {
-		return state, nil, &vlog.CorruptError{File: s.path, Offset: s.end, Reason: reasonSequence}
+	points, err := l.verify(s)
+	s.index = points
+	return err
+}
+
+// verify reads all blocks of a sealed segment and returns its index.
+func (l *Loglet) verify(s *segment) ([]indexPoint, error) {
+	w := segmentWalk{limit: s.end, state: s.sealed.first}
+	if err := w.run(s, l.stop); err != nil {
+		return nil, err
 	}
-	if following == nil {
-		// Read again, as the window has moved on.
-		last, err = (&blockReader{seg: s, limit: s.end}).bytes(begin, s.end-begin)
+	if w.end < s.end {
+		return nil, &vlog.CorruptError{File: s.path, Offset: w.end, Reason: reasonBadBlock}
 	}
-	return state, last, err
+	if f := s.sealed.following; f.seq != w.state.seq+1 || f.first != w.state.next() {
+		return nil, &vlog.CorruptError{File: s.path, Offset: s.end, Reason: reasonSequence}
+	}
+	return w.points, nil
+}
+
+// verifyLoop verifies behind the back of Open what that has left out: starting must not take longer the more of the log
+// is kept. What was damaged is reported now, and again to whoever reads it; nothing else depends on it.
+func (l *Loglet) verifyLoop() {
+	for _, s := range l.unverified {
+		l.mu.Lock()
+		live := slices.Contains(l.segs, s)
+		if live {
+			s.refs++
+		}
+		l.mu.Unlock()
+		if !live {
+			continue // trimmed meanwhile
+		}
+		points, err := l.verify(s)
+		if err == nil {
+			l.mu.Lock()
+			s.index = points
+			l.mu.Unlock()
+		}
+		l.release(s, nil)
+		if errors.Is(err, vlog.ErrClosed) {
+			return
+		}
+		if err != nil {
+			l.opts.Logger.Error("damage found in the log", "dir", l.dir, "err", err)
+		}
+	}
+	l.mu.Lock()
+	l.verified = true
+	l.mu.Unlock()
+}
+
+// walkActive reads the blocks of the active segment, whose end is where the good blocks end, and returns the last header
+// and block.
+func (l *Loglet) walkActive(s *segment, first blockHeader) (state blockHeader, last []byte, err error) {
+	w := segmentWalk{limit: s.size, state: first}
+	if err := w.run(s, l.stop); err != nil {
+		return w.state, nil, err
+	}
+	if err := l.refuteTail(s, w.end); err != nil {
+		return w.state, nil, err
+	}
+	s.index, s.end = w.points, w.end
+	// Read again, as the window has moved on.
+	last, err = (&blockReader{seg: s, limit: s.end}).bytes(w.last, s.end-w.last)
+	return w.state, last, err
+}
+
+// segmentWalk reads the blocks of one segment in order.
+type segmentWalk struct {
+	limit  int64 // where to stop
+	state  blockHeader
+	end    int64 // behind the last good block
+	last   int64 // of the last good block
+	points []indexPoint
+}
+
+// run walks until a block is not good, which is no error here. A block that is good and not the next one is.
+func (w *segmentWalk) run(s *segment, stop <-chan struct{}) error {
+	r := blockReader{seg: s, limit: w.limit, chunk: scanChunk, reuse: true}
+	var index segment // for note
+	for w.end = segmentHeaderSize; w.end < w.limit; {
+		select {
+		case <-stop:
+			return vlog.ErrClosed
+		default:
+		}
+		h, block, ok, err := r.block(w.end)
+		if err != nil || !ok {
+			return err
+		}
+		if w.end > segmentHeaderSize && (h.seq != w.state.seq+1 || h.first != w.state.next() || h.trim < w.state.trim || h.flags&flagFirst != 0) {
+			return &vlog.CorruptError{File: s.path, Offset: w.end, Reason: reasonSequence}
+		}
+		index.note(h.first, w.end)
+		w.points, w.state, w.last = index.index, h, w.end
+		w.end += int64(len(block))
+	}
+	return nil
 }
 
 // refuteTail looks for proof that what is bad at off had been synced, and reports the damage if there is any.

@@ -41,7 +41,12 @@ type segment struct {
 	end   int64         // behind the last block known to be on the disk
 	index []indexPoint
 	refs  int // reads that use file
+
+	sealed *sealedBy // of a segment that Open found sealed; immutable
 }
+
+// sealedBy is what the first blocks of a segment and of the following one say, and so what must lie between.
+type sealedBy struct{ first, following blockHeader }
 
 // indexPoint says at which offset the block that begins with position pos is.
 type indexPoint struct {
@@ -51,7 +56,7 @@ type indexPoint struct {
 
 func (s *segment) started() bool { return s.first != 0 }
 
-// note records a block in the index if the last point is far enough away.
+// note records a block behind those of the index if the last point is far enough away.
 func (s *segment) note(pos vlog.Position, off int64) {
 	if n := len(s.index); n == 0 || off-s.index[n-1].off >= indexEvery {
 		s.index = append(s.index, indexPoint{pos, off})
