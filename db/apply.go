@@ -60,6 +60,9 @@ func (d *DB) applyGroup(entries []vlog.Entry) error {
 
 // applyEntry decides one entry, tells the observer, and answers the proposer.
 func (d *DB) applyEntry(e vlog.Entry) error {
+	if e.Pos != d.applied+1 {
+		return fmt.Errorf("the log gave it after entry %d", d.applied)
+	}
 	h, body, err := vlog.DecodeEnvelope(e.Payload)
 	if err != nil {
 		return err
@@ -69,6 +72,7 @@ func (d *DB) applyEntry(e vlog.Entry) error {
 		return err
 	}
 	id := SessionID(h.Session)
+	copy(o.resumes[:], h.Extra[headerResumes])
 	res, change, err := d.machine.apply(uint64(e.Pos), id, h.Seq, op, o)
 	if err != nil {
 		return err

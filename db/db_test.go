@@ -112,9 +112,7 @@ func TestModelAndReplay(t *testing.T) {
 				s.Do(t.Context(), &Op{Kind: OpDisconnectSet, Path: path.Draw(rt, "at"), Value: parse(t, value.Draw(rt, "value"))})
 			case 5:
 				queued := disconnectModel(t, r, s)
-				done := make(chan struct{})
-				s.end(func() { close(done) })
-				<-done
+				<-s.end()
 				for _, u := range queued {
 					model = model.Set(u.Path, u.Value)
 				}

@@ -68,9 +68,7 @@ func TestDisconnectRunsAsOneEvent(t *testing.T) {
 	r.do(s, &Op{Kind: OpDisconnectCancel, Path: "b"})
 	before := len(r.told())
 	r.clock.advance(1000)
-	done := make(chan struct{})
-	s.end(func() { close(done) })
-	<-done
+	<-s.end()
 	r.wantTree("", fmt.Sprintf(`{"a":{"at":%d,"x":11}}`, r.clock.now().UnixMilli()))
 	if got := len(r.told()) - before; got != 1 {
 		t.Errorf("told of %d changes, want one", got)
@@ -78,7 +76,7 @@ func TestDisconnectRunsAsOneEvent(t *testing.T) {
 	if res := s.Do(t.Context(), r.set("late", "1")); res.Err != ErrSessionEnded {
 		t.Errorf("a write after the end: %v", res.Err)
 	}
-	if left := metas(t, r.store); len(left) != 0 {
+	if left := metas(t, r.store); len(left) != 2 { // that it has ended: s and d
 		t.Errorf("records are left: %q", left)
 	}
 }

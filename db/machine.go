@@ -1,6 +1,7 @@
 package db
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 
@@ -71,7 +72,9 @@ func (m *machine) session(id SessionID, ns string) (*sessionState, error) {
 	if !ok {
 		s.ns = ns
 	}
-	m.sessions[id] = s
+	if s.endedAt == 0 {
+		m.sessions[id] = s // of one that has ended the records say all there is
+	}
 	return s, nil
 }
 
@@ -83,21 +86,29 @@ func (m *machine) apply(pos uint64, id SessionID, seq uint64, op *Op, o origin) 
 		return Result{}, nil, err
 	}
 	res := Result{Pos: pos, Time: o.now}
-	if seq <= s.lastSeq {
+	if seq <= s.lastSeq || s.endedAt != 0 {
 		// The log holds the entry twice, as it may after a switch of its loglet.
 		res.Replayed = true
 		b := m.store.NewBatch()
 		return res, nil, b.Commit(pos)
+	}
+	if s.lastSeq == 0 {
+		s.previous = o.resumes
 	}
 	s.lastSeq = seq
 	s.confirmed = max(s.confirmed, o.confirmed)
 
 	b := m.store.NewBatch()
 	var change *Change
-	if replayed, err := m.isReplay(b, op, o); err != nil {
+	matched, replayed, err := m.isReplay(b, s, op, o)
+	if err != nil {
 		b.Discard()
 		return res, nil, err
-	} else if replayed {
+	}
+	if op.Fingerprint != 0 && !matched {
+		s.resumesNothing(b)
+	}
+	if replayed {
 		res.Replayed = true
 		res.Value, res.Updates = op.Value, op.Updates
 	} else if change, err = m.decide(b, s, op, o, &res); err != nil {
@@ -168,6 +179,18 @@ func (m *machine) decide(b *store.Batch, s *sessionState, op *Op, o origin, res 
 	}
 	res.Err = invalidf("unknown kind %d", op.Kind)
 	return nil, nil
+}
+
+// resumesNothing is called at the first write that repeats none: from here on, what the previous
+// session did is answered for.
+func (s *sessionState) resumesNothing(b *store.Batch) {
+	if s.previous == (SessionID{}) {
+		return
+	}
+	s.previous = SessionID{}
+	if s.stored {
+		s.saveHead(b)
+	}
 }
 
 func (m *machine) set(b *store.Batch, op *Op, now int64, res *Result) (change *Change, err error) {
@@ -285,19 +308,15 @@ func (m *machine) enqueue(b *store.Batch, s *sessionState, res *Result, base tre
 	return nil
 }
 
-// isReplay tells whether the entry is a write that has been applied before, and consumes the
-// memory of that write.
-func (m *machine) isReplay(b *store.Batch, op *Op, o origin) (bool, error) {
+// isReplay tells whether the entry is a write that the log had before, and whether it was
+// applied then; it consumes the memory of that write.
+func (m *machine) isReplay(b *store.Batch, s *sessionState, op *Op, o origin) (matched, applied bool, err error) {
 	if o.replayOf == nil {
-		return false, nil
+		return false, false, nil
 	}
-	old, err := m.session(o.replayOf.session, "")
-	if err != nil {
-		return false, err
-	}
-	if old.endedAt != 0 || !old.stored {
-		// Its records say all there is; it is not kept in memory.
-		defer delete(m.sessions, old.id)
+	old, ok, err := m.peek(o.replayOf.session)
+	if err != nil || !ok || old.ns != s.ns {
+		return false, false, err
 	}
 	for i, e := range old.tail {
 		if e.seq != o.replayOf.seq || e.fingerprint != op.Fingerprint {
@@ -306,9 +325,9 @@ func (m *machine) isReplay(b *store.Batch, op *Op, o origin) (bool, error) {
 		// Setting the fingerprint to 0 keeps the entry's place in its chunk.
 		old.tail[i].fingerprint = 0
 		rewriteChunk(b, old, e.seq/tailChunk)
-		return e.applied, nil
+		return true, e.applied, nil
 	}
-	return false, nil
+	return false, false, nil
 }
 
 // rewriteChunk saves one chunk of a session's tail that has been changed in place.
@@ -329,56 +348,117 @@ func rewriteChunk(b *store.Batch, s *sessionState, chunk uint64) {
 func (m *machine) end(b *store.Batch, s *sessionState, now int64) error {
 	delete(m.sessions, s.id)
 	s.dropConfirmed()
-	if len(s.tail) == 0 {
-		s.forget(b)
-		return m.expire(b, now)
+	_, writes, err := m.collect(s, maxLinks)
+	if err != nil {
+		return err
 	}
 	s.endedAt = max(now, 1)
+	if len(writes) == 0 {
+		s.forget(b)
+		s.previous = SessionID{}
+		s.saveHead(b)
+		b.SetMeta(endedKey(recDone, s.endedAt, s.id), []byte{})
+		return m.expire(b, now)
+	}
 	if err := s.save(b); err != nil {
 		return err
 	}
 	s.saveHead(b)
 	s.saveQueue(b)
-	b.SetMeta(endedKey(s.endedAt, s.id), []byte{})
+	b.SetMeta(endedKey(recEnded, s.endedAt, s.id), []byte{})
 	m.ended++
 	return m.expire(b, now)
 }
 
 // expire forgets ended sessions that are too old or too many, a few at a time.
 func (m *machine) expire(b *store.Batch, now int64) error {
-	const atOnce = 4
-	var old []SessionID
-	err := m.store.ScanMeta([]byte{recEnded}, func(key, _ []byte) bool {
-		at := int64(binary.BigEndian.Uint64(key[1:]))
-		if at > now-endedTTL && m.ended-len(old) <= maxEnded {
-			return false
-		}
-		old = append(old, SessionID(key[9:]))
-		return len(old) < atOnce
-	})
+	old, err := m.oldest(recEnded, func(at int64, n int) bool { return at <= now-endedTTL || m.ended-n > maxEnded })
 	if err != nil {
 		return err
 	}
-	for _, id := range old {
-		s, _, err := loadSession(m.store, id)
+	for _, key := range old {
+		s, _, err := loadSession(m.store, SessionID(key[9:]))
 		if err != nil {
 			return err
 		}
 		s.forget(b)
-		delete(m.sessions, id)
 		m.ended--
+	}
+	done, err := m.oldest(recDone, func(at int64, _ int) bool { return at <= now-doneTTL })
+	if err != nil {
+		return err
+	}
+	for _, key := range append(old, done...) {
+		b.SetMeta(recordKey(recSession, SessionID(key[9:])), nil)
+		b.SetMeta(key, nil)
 	}
 	return nil
 }
 
-// resendable returns the writes of a session that its client may send again.
-func (m *machine) resendable(id SessionID) ([]tailEntry, error) {
-	s, ok := m.sessions[id]
-	if !ok {
-		var err error
-		if s, ok, err = loadSession(m.store, id); err != nil || !ok {
-			return nil, err
+// oldest returns the keys of a few ended sessions, beginning with the oldest, as long as drop,
+// which is given the time of the end and how many there are already, wants them.
+func (m *machine) oldest(kind byte, drop func(at int64, n int) bool) (keys [][]byte, err error) {
+	const atOnce = 4
+	err = m.store.ScanMeta([]byte{kind}, func(key, _ []byte) bool {
+		if !drop(int64(binary.BigEndian.Uint64(key[1:])), len(keys)) {
+			return false
+		}
+		keys = append(keys, bytes.Clone(key))
+		return len(keys) < atOnce
+	})
+	return keys, err
+}
+
+// peek returns the state of a session without keeping it in memory.
+func (m *machine) peek(id SessionID) (s *sessionState, ok bool, err error) {
+	if s, ok := m.sessions[id]; ok {
+		return s, true, nil
+	}
+	return loadSession(m.store, id)
+}
+
+// maxLinks bounds how many sessions before the last one are looked at.
+const maxLinks = 16
+
+// resendable returns the writes, oldest first, that the client of a session may send again when
+// it comes back to the namespace. from is the session to be named as resumed.
+func (m *machine) resendable(id SessionID, ns string) (from SessionID, writes []resend, err error) {
+	s, ok, err := m.peek(id)
+	if err != nil || !ok || s.ns != ns {
+		return id, nil, err
+	}
+	return m.collect(s, maxLinks)
+}
+
+// collect returns the writes of s and then those of the sessions that it resumes. What is not
+// behind the last that has come again is known to have been answered.
+func (m *machine) collect(s *sessionState, links int) (from SessionID, writes []resend, err error) {
+	from = s.id
+	if s.previous != (SessionID{}) && links > 0 {
+		old, ok, err := m.peek(s.previous)
+		if err != nil {
+			return from, nil, err
+		}
+		if ok {
+			before, rest, err := m.collect(old, links-1)
+			if err != nil {
+				return from, nil, err
+			}
+			writes = rest
+			if len(s.tail) == 0 {
+				from = before // s has nothing to say
+			}
 		}
 	}
-	return append([]tailEntry(nil), s.tail...), nil
+	own := make([]resend, 0, len(s.tail)+len(writes))
+	for _, e := range s.tail {
+		own = append(own, resend{writeRef{s.id, e.seq}, e.fingerprint})
+	}
+	writes = append(own, writes...)
+	for i := len(writes) - 1; i >= 0; i-- {
+		if writes[i].fingerprint == 0 {
+			return from, writes[i+1:], nil
+		}
+	}
+	return from, writes, nil
 }

@@ -26,10 +26,11 @@ func (id SessionID) String() string { return hex.EncodeToString(id[:]) }
 //
 // Records (docs/format/state.md):
 //
-//	s<id>          the session exists: namespace and, once it has ended, when
+//	s<id>          the session exists: namespace and, once it has ended, when; the session it resumes
 //	t<id><chunk>   its writes number chunk*32 .. chunk*32+31 that may be sent again
 //	o<id>          its onDisconnect queue
 //	e<time><id>    the session ended then, and has writes that may be sent again
+//	d<time><id>    the session ended then, and nothing but the fact is remembered
 //	r<namespace>   the rules of a namespace
 //
 // Writes are kept in chunks so that a write rewrites a few hundred bytes however many of a
@@ -39,6 +40,7 @@ const (
 	recTail       = 't'
 	recDisconnect = 'o'
 	recEnded      = 'e'
+	recDone       = 'd'
 	recRules      = 'r'
 )
 
@@ -54,6 +56,11 @@ const (
 	endedTTL = 7 * 24 * 3600 * 1000
 	maxEnded = 100_000
 )
+
+// doneTTL is how long, in milliseconds, it is remembered of a session that it has ended: as long
+// as the log may still bring one of its entries a second time. That happens when an append is
+// repeated in the next loglet, so within moments.
+const doneTTL = 5 * 60 * 1000
 
 // A tailEntry is a write whose answer the client may not have received.
 type tailEntry struct {
@@ -73,6 +80,10 @@ type sessionState struct {
 	tail      []tailEntry // ascending, all above confirmed
 	firstSeq  uint64      // no t record exists for chunks below firstSeq/tailChunk
 	queue     disconnectQueue
+
+	// previous is the session that this one resumes, as long as all writes of this one were
+	// repetitions of that one's: its writes behind the last that was repeated may still come again.
+	previous SessionID
 }
 
 func recordKey(kind byte, id SessionID) []byte {
@@ -83,8 +94,8 @@ func tailKey(id SessionID, chunk uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(append(make([]byte, 0, 25), recTail), id[:]...), chunk)
 }
 
-func endedKey(at int64, id SessionID) []byte {
-	key := binary.BigEndian.AppendUint64([]byte{recEnded}, uint64(at))
+func endedKey(kind byte, at int64, id SessionID) []byte {
+	key := binary.BigEndian.AppendUint64([]byte{kind}, uint64(at))
 	return append(key, id[:]...)
 }
 
@@ -100,6 +111,9 @@ func loadSession(r store.Reader, id SessionID) (s *sessionState, ok bool, err er
 	s.stored = true
 	in := reader{b: rec}
 	s.ns, s.endedAt = in.string(), in.varint()
+	if len(in.b) > 0 {
+		s.previous = in.session()
+	}
 	if in.err != nil {
 		return nil, false, fmt.Errorf("record of session %s: %w", id, in.err)
 	}
@@ -205,7 +219,11 @@ func (s *sessionState) chunkRecord(part []tailEntry) []byte {
 }
 
 func (s *sessionState) saveHead(b *store.Batch) {
-	b.SetMeta(recordKey(recSession, s.id), binary.AppendVarint(appendString(nil, s.ns), s.endedAt))
+	rec := binary.AppendVarint(appendString(nil, s.ns), s.endedAt)
+	if s.previous != (SessionID{}) {
+		rec = append(rec, s.previous[:]...)
+	}
+	b.SetMeta(recordKey(recSession, s.id), rec)
 }
 
 func (s *sessionState) saveQueue(b *store.Batch) {
@@ -216,14 +234,10 @@ func (s *sessionState) saveQueue(b *store.Batch) {
 	b.SetMeta(recordKey(recDisconnect, s.id), appendUpdates(nil, s.queue))
 }
 
-// forget deletes all records of the session.
+// forget deletes all records of the session but that of its existence.
 func (s *sessionState) forget(b *store.Batch) {
-	b.SetMeta(recordKey(recSession, s.id), nil)
 	b.SetMeta(recordKey(recDisconnect, s.id), nil)
 	for c := s.firstSeq / tailChunk; c <= s.lastSeq/tailChunk; c++ {
 		b.SetMeta(tailKey(s.id, c), nil)
-	}
-	if s.endedAt != 0 {
-		b.SetMeta(endedKey(s.endedAt, s.id), nil)
 	}
 }

@@ -16,20 +16,32 @@ package db
 // moment's silence, decides. The verdict goes into the log entry and apply holds it against
 // the tail once more, so that each remembered write is matched at most once.
 //
+// A connection may break in the middle of this, again and again. What was held back when it did
+// is taken for the replay that it looks like: nobody has been answered, so that a client which
+// comes back sends it once more. And since the next session has to know the writes that this one
+// was not sent any more, a session whose writes have all been replays points to the session that
+// it resumes (sessionState.previous), and the tails are looked at as one.
+//
 // What remains is the case of several identical writes at the end of the tail (three
 // increments by one), some of which were answered in the moment before the connection broke,
 // followed by fewer or more identical ones: then identical ones may be taken for each other.
 
+// resend is a write that may come again.
+type resend struct {
+	ref         writeRef
+	fingerprint uint64 // 0: it has come again already
+}
+
 // matcher finds the replayed beginning in a session's writes. It is pure: time is its owner's
 // business.
 type matcher struct {
-	tail  []tailEntry
+	tail  []resend
 	fed   int   // writes fed so far
 	alive []int // the starts i for which tail[i:i+fed] equals the writes fed so far
 	whole int   // how many of the first writes are known to be an end of the tail; 0 none
 }
 
-func newMatcher(tail []tailEntry) *matcher {
+func newMatcher(tail []resend) *matcher {
 	m := &matcher{tail: tail, alive: make([]int, len(tail))}
 	for i := range m.alive {
 		m.alive[i] = i
@@ -58,4 +70,13 @@ func (m *matcher) feed(fingerprint uint64) (decided bool) {
 
 // replayed returns the tail entries that the first writes repeat: write j is a replay of
 // entry j, for as many entries as there are. The writes fed beyond them are new.
-func (m *matcher) replayed() []tailEntry { return m.tail[len(m.tail)-m.whole:] }
+func (m *matcher) replayed() []resend { return m.tail[len(m.tail)-m.whole:] }
+
+// cutShort is replayed for writes that were not fed to their end, because the connection broke:
+// what looks like the beginning of a replay is one, and the longest replay counts.
+func (m *matcher) cutShort() []resend {
+	if m.fed == 0 || len(m.alive) == 0 {
+		return m.replayed()
+	}
+	return m.tail[m.alive[0]:][:m.fed]
+}

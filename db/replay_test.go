@@ -1,6 +1,8 @@
 package db
 
 import (
+	"fmt"
+	"maps"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,10 +13,10 @@ import (
 	"rebase/vlog"
 )
 
-func tailOf(fingerprints ...uint64) []tailEntry {
-	var tail []tailEntry
+func tailOf(fingerprints ...uint64) []resend {
+	var tail []resend
 	for i, f := range fingerprints {
-		tail = append(tail, tailEntry{seq: uint64(i + 1), fingerprint: f, applied: true})
+		tail = append(tail, resend{writeRef{seq: uint64(i + 1)}, f})
 	}
 	return tail
 }
@@ -245,9 +247,7 @@ func TestEndedSessionsExpire(t *testing.T) {
 	for range 10 {
 		s := r.db.NewSession("test", "")
 		r.do(s, increment(3))
-		done := make(chan struct{})
-		s.end(func() { close(done) })
-		<-done
+		<-s.end()
 	}
 	if n := len(metas(t, r.store)); n != 30 { // s, t and e of each
 		t.Errorf("%d records, want 30", n)
@@ -256,12 +256,19 @@ func TestEndedSessionsExpire(t *testing.T) {
 	for range 6 {
 		s := r.db.NewSession("test", "")
 		r.do(s, r.set("x", "1"))
-		done := make(chan struct{})
-		s.end(func() { close(done) })
-		<-done
+		<-s.end()
 	}
-	if left := metas(t, r.store); len(left) != 0 {
-		t.Errorf("left after the time: %q", left)
+	if n := len(metas(t, r.store)); n != 12 { // s and d of each
+		t.Errorf("%d records, want 12", n)
+	}
+	r.clock.advance(time.Hour)
+	for range 2 {
+		s := r.db.NewSession("test", "")
+		r.do(s, r.set("x", "1"))
+		<-s.end()
+	}
+	if n := len(metas(t, r.store)); n != 4 {
+		t.Errorf("%d records, want 4", n)
 	}
 }
 
@@ -294,6 +301,140 @@ func TestTailChunks(t *testing.T) {
 	}
 	if tails != 1 {
 		t.Errorf("%d chunks of a confirmed session, want 1", tails)
+	}
+}
+
+// A client comes back while its last writes are still on their way to the log.
+func TestTakeOverWaitsForAnEndUnderWay(t *testing.T) {
+	r := newRig(t)
+	a := r.db.NewSession("test", "")
+	var b *Session
+	began := make(chan struct{})
+	returned := make(chan struct{})
+	r.db.Barrier(func(uint64) { // nothing is applied
+		for i := range 3 {
+			a.Propose(increment(uint64(i+1)), func(Result) {})
+		}
+		a.End()
+		go func() { close(began); b = r.db.NewSession("test", a.ID()); close(returned) }()
+		<-began
+		time.Sleep(20 * time.Millisecond)
+	})
+	<-returned
+	results := make(chan Result, 3)
+	for i := range 3 {
+		b.Propose(increment(uint64(i+1)), func(res Result) { results <- res })
+	}
+	for range 3 {
+		if res := <-results; !res.Replayed {
+			t.Error("not recognised")
+		}
+	}
+	r.wantTree("n", "3")
+}
+
+// The connection breaks again before the client has sent all of its writes again, at any place,
+// and before it has sent any.
+func TestBreakWithinTheReplay(t *testing.T) {
+	const n = 4
+	for sent := range n + 1 {
+		for _, crash := range []bool{false, true} {
+			r := newRig(t)
+			a := r.db.NewSession("test", "")
+			for i := range n {
+				r.do(a, increment(uint64(i+1)))
+			}
+			last := a
+			for range 3 {
+				s := r.db.NewSession("test", last.ID())
+				for i := range sent {
+					s.Propose(increment(uint64(i+1)), func(Result) {})
+				}
+				<-s.end()
+				last = s
+				if crash {
+					r.crash()
+				}
+			}
+			s := r.db.NewSession("test", last.ID())
+			for i := range n {
+				s.Propose(increment(uint64(i+1)), func(Result) {})
+			}
+			r.do(s, increment(100))
+			r.wantTree("n", fmt.Sprint(n+1))
+			<-s.end()
+			// Nothing of that can come again but the last session's own writes.
+			r.db.Barrier(func(uint64) {
+				_, writes, err := r.db.machine.resendable(s.id, "test")
+				if err != nil || len(writes) != n+1 {
+					t.Errorf("sent %d: %d writes may come again, %v", sent, len(writes), err)
+				}
+			})
+			r.stop()
+		}
+	}
+}
+
+// What is no repeatable write shows that all repeated ones have come: it is not held back, and a
+// write behind it is new, whatever it equals. So it is that a client whose presence the server's
+// crash has ended can say again that it is there.
+func TestPresenceAfterACrash(t *testing.T) {
+	r := newRig(t)
+	online := func() *Op {
+		return &Op{Kind: OpSet, Path: "online", Value: tree.NewBool(true), Fingerprint: 7}
+	}
+	offline := func() *Op { return &Op{Kind: OpDisconnectSet, Path: "online"} }
+	a := r.db.NewSession("test", "")
+	r.do(a, offline())
+	r.do(a, online())
+	a.Confirm(a.LastSeq())
+	r.crash()
+	r.wantTree("online", "null")
+	b := r.db.NewSession("test", a.ID())
+	r.do(b, offline())
+	if res := r.do(b, online()); res.Replayed {
+		t.Error("taken for a replay")
+	}
+	r.wantTree("online", "true")
+}
+
+// A session that is named by a client of another namespace has no say there.
+func TestPreviousOfAnotherNamespace(t *testing.T) {
+	r := newRig(t)
+	a := r.db.NewSession("other", "")
+	r.do(a, increment(1))
+	b := r.db.NewSession("test", a.ID())
+	if res := r.do(b, increment(1)); res.Replayed {
+		t.Error("taken for a replay")
+	}
+	r.wantTree("n", "1")
+}
+
+// A batch that is in the log twice, as after a switch of loglets, is applied once, also if it
+// contains the end of the session.
+func TestDuplicateEntriesBehindTheEnd(t *testing.T) {
+	for _, crash := range []bool{false, true} {
+		r := newRig(t)
+		s := r.db.NewSession("test", "")
+		r.do(s, increment(0))
+		<-s.end()
+		entries, err := r.log.Read(t.Context(), 1, 3, 1<<20)
+		if err != nil || len(entries) != 2 {
+			t.Fatal(entries, err)
+		}
+		for _, e := range entries {
+			if _, err := r.log.Append(t.Context(), e.Payload); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if crash {
+			r.crash()
+		}
+		r.do(r.db.NewSession("test", ""), r.set("sync", "1"))
+		r.wantTree("n", "1")
+		if got, want := metas(t, r.replayed()), metas(t, r.store); !maps.Equal(got, want) {
+			t.Errorf("replayed records %q, want %q", got, want)
+		}
 	}
 }
 

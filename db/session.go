@@ -31,9 +31,12 @@ type Session struct {
 
 	// While the beginning of the session may be a replay of the previous one.
 	match    *matcher
-	previous SessionID
+	resumes  SessionID // whose writes may come again, if this session has to tell the machine so
 	held     []heldOp
 	timer    *time.Timer
+	deadline time.Time // when the timer's word counts: one that has fired cannot be taken back
+
+	over chan struct{} // closed when the end of the session has been applied
 
 	// answers has a lock of its own: the apply goroutine must get at it while a proposer
 	// holds mu and waits for room in the queue.
@@ -58,7 +61,7 @@ type waiter struct {
 // session is ended at once if the server still thought it alive, and the writes that the
 // client sends again because their answers were lost are recognised.
 func (d *DB) NewSession(ns, previous string) *Session {
-	s := &Session{db: d, id: newSessionID(), ns: ns}
+	s := &Session{db: d, id: newSessionID(), ns: ns, over: make(chan struct{})}
 	if prev, err := ParseSessionID(previous); err == nil {
 		s.takeOver(prev)
 	}
@@ -75,24 +78,24 @@ func (s *Session) takeOver(previous SessionID) {
 	old := d.sessions[previous]
 	d.sessionsMu.Unlock()
 	if old != nil {
-		ended := make(chan struct{})
-		old.end(func() { close(ended) })
+		// Also one that is ending already: its last writes may still be on their way to the log.
 		select {
-		case <-ended:
+		case <-old.end():
 		case <-d.failed:
 		}
 	}
-	var tail []tailEntry
+	var tail []resend
+	var from SessionID
 	d.Barrier(func(uint64) {
 		var err error
-		if tail, err = d.machine.resendable(previous); err != nil {
+		if from, tail, err = d.machine.resendable(previous, s.ns); err != nil {
 			d.log.Warn("the previous session's writes cannot be read; re-sent ones will be applied again",
 				"session", previous, "err", err)
 		}
 	})
 	if len(tail) > 0 {
 		s.mu.Lock()
-		s.previous, s.match = previous, newMatcher(tail)
+		s.resumes, s.match = from, newMatcher(tail)
 		s.releaseAfter(replayWindow)
 		s.mu.Unlock()
 	}
@@ -141,18 +144,24 @@ func (s *Session) Propose(op *Op, done func(Result)) {
 		s.enqueue(op, nil, done)
 		return
 	}
+	if op.Fingerprint == 0 {
+		// SDKs send their unanswered writes before anything else that changes data: whatever is
+		// not such a write shows that they have come, or that there were none.
+		s.release(s.match.replayed())
+		s.enqueue(op, nil, done)
+		return
+	}
 	s.held = append(s.held, heldOp{op, done})
-	if op.Fingerprint != 0 {
-		if s.match.feed(op.Fingerprint) {
-			s.release()
-			return
-		}
+	if s.match.feed(op.Fingerprint) {
+		s.release(s.match.replayed())
+		return
 	}
 	s.releaseAfter(holdBack)
 }
 
 // releaseAfter sets the moment at which silence decides. The caller holds mu.
 func (s *Session) releaseAfter(d time.Duration) {
+	s.deadline = time.Now().Add(d)
 	if s.timer != nil {
 		s.timer.Reset(d)
 		return
@@ -160,16 +169,15 @@ func (s *Session) releaseAfter(d time.Duration) {
 	s.timer = time.AfterFunc(d, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.release()
+		if s.match != nil && !time.Now().Before(s.deadline) {
+			s.release(s.match.replayed())
+		}
 	})
 }
 
-// release proposes what was held back, now that the verdict is known. The caller holds mu.
-func (s *Session) release() {
-	if s.match == nil {
-		return
-	}
-	replayed := s.match.replayed()
+// release proposes what was held back, now that the verdict is known: the first of them repeat
+// the writes replayed. The caller holds mu.
+func (s *Session) release(replayed []resend) {
 	held := s.held
 	s.match, s.held = nil, nil
 	if s.timer != nil {
@@ -178,12 +186,13 @@ func (s *Session) release() {
 	}
 	for _, h := range held {
 		var ref *writeRef
-		if h.op.Fingerprint != 0 && len(replayed) > 0 {
-			ref = &writeRef{s.previous, replayed[0].seq}
+		if len(replayed) > 0 {
+			ref = &replayed[0].ref
 			replayed = replayed[1:]
 		}
 		s.enqueue(h.op, ref, h.done)
 	}
+	s.resumes = SessionID{} // the first entry has told, or there is nothing to tell
 }
 
 // enqueue numbers op and hands it to the proposer. The caller holds mu, so that the queue's
@@ -191,6 +200,9 @@ func (s *Session) release() {
 func (s *Session) enqueue(op *Op, replayOf *writeRef, done func(Result)) {
 	s.seq++
 	o := origin{now: s.db.now(), confirmed: s.confirmed, replayOf: replayOf}
+	if s.seq == 1 {
+		o.resumes = s.resumes
+	}
 	s.db.enqueue(s.id, s.seq, op, o, func(r Result) {
 		done(r)
 		s.answer()
@@ -232,7 +244,7 @@ func (s *Session) Wait(ctx context.Context) error {
 	if len(s.held) > 0 {
 		// A read behind held writes shows that the client's burst is over. One before all writes does not: SDKs
 		// restore their listens first.
-		s.release()
+		s.release(s.match.replayed())
 	}
 	target := s.accepted
 	s.mu.Unlock()
@@ -255,24 +267,33 @@ func (s *Session) Wait(ctx context.Context) error {
 
 // End says that the client is gone: its onDisconnect operations run, and further proposals
 // are refused. It does not wait.
-func (s *Session) End() { s.end(func() {}) }
+func (s *Session) End() { s.end() }
 
-func (s *Session) end(done func()) {
+// end returns a channel that is closed when the end has been applied, or never will be.
+func (s *Session) end() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
-		go done()
-		return
+		return s.over
 	}
-	s.release()
 	s.ended = true
+	resumes := s.resumes
+	if s.match != nil {
+		s.release(s.match.cutShort())
+	}
+	if s.seq == 0 && resumes == (SessionID{}) {
+		s.gone() // it has left no trace
+		return s.over
+	}
+	s.accepted++
+	s.resumes = resumes // a session that has said nothing hands on what it was told
+	s.enqueue(&Op{Kind: opEndSession, NS: s.ns}, nil, func(Result) { s.gone() })
+	return s.over
+}
+
+func (s *Session) gone() {
 	s.db.sessionsMu.Lock()
 	delete(s.db.sessions, s.id)
 	s.db.sessionsMu.Unlock()
-	if s.seq == 0 {
-		go done() // it has left no trace
-		return
-	}
-	s.accepted++
-	s.enqueue(&Op{Kind: opEndSession, NS: s.ns}, nil, func(Result) { done() })
+	close(s.over)
 }
