@@ -163,7 +163,7 @@ func rss() int {
 func BenchmarkFanOut(b *testing.B) {
 	for _, way := range []string{"shared", "textbook"} {
 		for _, n := range []int{100, 1000} {
-			for _, rate := range []int{0, 500} {
+			for _, rate := range []int{0, 500, 5000} {
 				name := fmt.Sprintf("%s/listeners=%d/flood", way, n)
 				if rate > 0 {
 					name = fmt.Sprintf("%s/listeners=%d/rate=%d", way, n, rate)

@@ -3,6 +3,7 @@ package rtdb
 import (
 	"sync"
 	"syscall"
+	"time"
 )
 
 // What it costs to tell many clients of a change is, for the most part, the system calls. So a connection that gets output is only put
@@ -16,6 +17,14 @@ import (
 
 // flushBytes is how much is joined into one write. Longer frames are written from where they are.
 const flushBytes = 64 << 10
+
+// After a pass over many connections a flusher pauses for as long as the pass took: under a steady load the next one then finds more
+// to join, which more than halves the CPU time per delivery, for a delay that is no longer than what the last
+// connection of the pass has had to wait anyway. Few connections are never kept waiting.
+const (
+	paceFrom = 16
+	maxPace  = 2 * time.Millisecond
+)
 
 type flusher struct {
 	mu    sync.Mutex
@@ -69,9 +78,13 @@ func (fl *flusher) run(stop <-chan struct{}) {
 			if len(batch) == 0 {
 				break
 			}
+			begin := time.Now()
 			for i, t := range batch {
 				fl.flush(t)
 				batch[i] = nil
+			}
+			if len(batch) >= paceFrom {
+				time.Sleep(min(time.Since(begin), maxPace))
 			}
 		}
 	}
