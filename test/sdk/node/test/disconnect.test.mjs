@@ -126,6 +126,29 @@ test('presence as apps do it: .info/connected, onDisconnect, set', async (t) => 
   await until(() => entries.size === 1, 'the other gone');
 });
 
+test('a status that is said again after every return is never taken for a repetition', async (t) => {
+  const ns = namespace('status');
+  const p = await proxy(t);
+  const a = client(t, ns, { port: p.port });
+  const b = client(t, ns);
+  const seen = values(b.ref('status'));
+  await seen.first();
+  let visits = 0;
+  onValue(a.ref('.info/connected'), (s) => {
+    if (!s.val()) return;
+    visits += 1;
+    onDisconnect(a.ref('status')).set('offline');
+    set(a.ref('status'), 'online');
+  });
+  for (let i = 1; i <= 4; i++) {
+    await until(() => visits === i && seen.at(-1) === 'online', () => `online, visit ${i}: ${seen}`);
+    p.refuse = true;
+    p.cut(); // at once, before the server can know that its answer has arrived
+    await until(() => seen.at(-1) === 'offline', 'offline');
+    p.refuse = false;
+  }
+});
+
 test('goOffline and goOnline flip .info/connected', async (t) => {
   const ns = namespace('flip');
   const a = client(t, ns);

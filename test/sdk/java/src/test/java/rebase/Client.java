@@ -57,25 +57,6 @@ final class Client implements AutoCloseable {
     return "java-" + UUID.randomUUID().toString().substring(0, 12);
   }
 
-  /**
-   * Waits until the connection is the one that stays: this SDK breaks off its first one when it has fetched its first
-   * token, which ends transactions that are under way.
-   */
-  Client steady() {
-    List<DataSnapshot> up = values(ref(".info/connected"));
-    until(() -> Boolean.TRUE.equals(last(up)), () -> "the connection");
-    for (int changes = -1; changes != up.size(); ) {
-      changes = up.size();
-      set("__steady", changes);
-      try {
-        Thread.sleep(500);
-      } catch (InterruptedException e) {
-        throw new AssertionError(e);
-      }
-    }
-    return this;
-  }
-
   DatabaseReference ref(String path) {
     return path.isEmpty() ? db.getReference() : db.getReference(path);
   }

@@ -181,4 +181,35 @@ class EventTest {
     Client.until(() -> Client.last(offset) != null, () -> "the offset");
     assertTrue(Math.abs(((Number) Client.last(offset)).longValue()) < 5000);
   }
+
+  /** This SDK knows text and close frames only: a WebSocket ping makes it drop the connection. */
+  @Test
+  void theConnectionStays() throws Exception {
+    List<DataSnapshot> up = Client.values(a.ref(".info/connected"));
+    a.set("x", 0);
+    Client.until(() -> Boolean.TRUE.equals(Client.last(up)), () -> "the connection");
+    int changes = up.size();
+    for (int i = 1; i <= 5; i++) {
+      a.set("x", i);
+      Thread.sleep(400); // the server may want to know whether its answer has arrived
+    }
+    assertEquals(changes, up.size(), "the connection was lost");
+  }
+
+  /** Back from an absence, a client says again what it said before: that is no repetition of a lost write. */
+  @Test
+  void presenceAfterEveryReturn() {
+    List<DataSnapshot> seen = Client.values(b.ref("status"));
+    for (int i = 0; i < 4; i++) {
+      Client.await(a.ref("status").onDisconnect().setValueAsync("offline"));
+      a.set("status", "online");
+      Client.until(() -> "online".equals(Client.last(seen)), () -> "online");
+      a.db.goOffline();
+      Client.until(() -> "offline".equals(Client.last(seen)), () -> "offline");
+      a.db.goOnline();
+    }
+    a.set("status", "online");
+    Client.mark(b, b);
+    assertEquals("online", Client.last(seen));
+  }
 }

@@ -25,8 +25,8 @@ class ReconnectTest {
   @BeforeEach
   void open() throws Exception {
     proxy = new Proxy();
-    a = new Client(ns, proxy.port()).steady();
-    b = new Client(ns).steady();
+    a = new Client(ns, proxy.port());
+    b = new Client(ns);
   }
 
   @AfterEach

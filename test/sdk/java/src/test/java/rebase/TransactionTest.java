@@ -55,7 +55,7 @@ class TransactionTest {
       Thread thread =
           new Thread(
               () -> {
-                try (Client c = new Client(ns).steady()) {
+                try (Client c = new Client(ns)) {
                   for (int k = 0; k < 40; k++) {
                     // After 25 tries the SDK gives up; trying again is the caller's part.
                     Outcome out;
@@ -82,7 +82,7 @@ class TransactionTest {
 
   @Test
   void abort() {
-    try (Client a = new Client(ns).steady()) {
+    try (Client a = new Client(ns)) {
       a.set("x", "keep");
       Outcome out = Client.await(run(a.ref("x"), data -> Transaction.abort()));
       assertNull(out.error);
@@ -94,7 +94,7 @@ class TransactionTest {
   @Test
   void aFirstGuessOfNullIsCorrected() {
     try (Client a = new Client(ns);
-        Client b = new Client(ns).steady()) {
+        Client b = new Client(ns)) {
       a.set("n", 41);
       AtomicInteger tries = new AtomicInteger();
       Outcome out =
@@ -121,7 +121,7 @@ class TransactionTest {
       Client.await(a.ref("x/e").setValueAsync(1e19));
       Client.await(a.ref("x").setPriorityAsync(7));
     }
-    try (Client b = new Client(ns).steady()) {
+    try (Client b = new Client(ns)) {
       Client.values(b.ref("x"));
       AtomicInteger tries = new AtomicInteger();
       Outcome out =
@@ -144,7 +144,7 @@ class TransactionTest {
 
   @Test
   void deletesWithNull() {
-    try (Client a = new Client(ns).steady()) {
+    try (Client a = new Client(ns)) {
       a.set("x", Map.of("k", 1));
       Outcome out =
           Client.await(
