@@ -51,6 +51,20 @@ func TestOperations(t *testing.T) {
 	}
 }
 
+// An increment of a priority adds to the priority that the node has, however it is written.
+func TestIncrementOfAPriority(t *testing.T) {
+	r := newRig(t)
+	s := r.db.NewSession("test", "")
+	r.do(s, r.set("", `{"leaf":{".value":1,".priority":5},"object":{"x":1,".priority":5},"plain":{"x":{".value":1,".priority":9}}}`))
+	add := tree.NewIncrement(tree.NewInt(2))
+	for _, p := range []tree.Path{"leaf", "object", "plain"} {
+		r.do(s, &Op{Kind: OpSet, Path: p, Priority: true, Value: add})
+	}
+	r.wantTree("", `{"leaf":{".value":1,".priority":7},"object":{".priority":7,"x":1},"plain":{".priority":2,"x":{".value":1,".priority":9}}}`)
+	r.do(s, r.set("object", `{"y":1,".priority":{".sv":{"increment":2}}}`))
+	r.wantTree("object", `{".priority":9,"y":1}`)
+}
+
 func TestInvalidOperations(t *testing.T) {
 	r := newRig(t)
 	deep := tree.Path("1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20/21/22/23/24/25/26/27/28/29/30/31/32")

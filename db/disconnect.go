@@ -36,11 +36,13 @@ func (q disconnectQueue) set(p tree.Path, priority bool, v *tree.Node) disconnec
 }
 
 // cancel drops what is queued at p and below. A value queued above p is first split into its
-// children, so that only the part at p is dropped.
+// children, so that only the part at p is dropped: of a deletion above p nothing is left, since
+// it has no children. The priority of what is split goes with it. All of that is what the SDK's
+// SparseSnapshotTree does, and so what a client expects to see when it is cut off.
 func (q disconnectQueue) cancel(p tree.Path) disconnectQueue {
 	for {
 		above := slices.IndexFunc(q, func(u Update) bool {
-			return !u.Priority && u.Path != p && u.Path.Contains(p) && u.Value.IsObject()
+			return !u.Priority && u.Path != p && u.Path.Contains(p) && !u.Value.IsLeaf()
 		})
 		if above < 0 {
 			return q.dropBelow(p)
@@ -51,6 +53,17 @@ func (q disconnectQueue) cancel(p tree.Path) disconnectQueue {
 			q = append(q, Update{Path: u.Path.Child(c.Key), Value: c.Node})
 		}
 	}
+}
+
+// cancelPriority drops what is queued for the priority of the node at p.
+func (q disconnectQueue) cancelPriority(p tree.Path) disconnectQueue {
+	q = slices.DeleteFunc(q, func(u Update) bool { return u.Priority && u.Path == p })
+	for i, u := range q {
+		if !u.Priority && u.Path.Contains(p) {
+			q[i].Value = u.Value.SetPriority(p.Rel(u.Path), nil)
+		}
+	}
+	return q
 }
 
 func (q disconnectQueue) dropBelow(p tree.Path) disconnectQueue {

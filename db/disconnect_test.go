@@ -1,6 +1,7 @@
 package db
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -26,6 +27,9 @@ func TestDisconnectQueue(t *testing.T) {
 		{"cancel above", []step{{"a/x", "1"}, {"a/y", "2"}, {"a", "cancel"}}, ""},
 		{"cancel below splits", []step{{"a", `{"x":{"p":1,"q":2},"y":3}`}, {"a/x/p", "cancel"}}, "a/y=3 a/x/q=2"},
 		{"cancel below a leaf", []step{{"a", "1"}, {"a/x", "cancel"}}, "a=1"},
+		{"cancel below a deletion", []step{{"a", "null"}, {"b", "null"}, {"a/x", "cancel"}}, "b=null"},
+		{"cancel a priority", []step{{"a", "prio"}, {"a", "cancel prio"}}, ""},
+		{"cancel a priority within", []step{{"a", `{"b":{".value":1,".priority":2},"c":3}`}, {"a/b", "cancel prio"}}, `a={"b":1,"c":3}`},
 		{"cancel all", []step{{"a", "1"}, {"b/c", "1"}, {"", "cancel"}}, ""},
 		{"priority refines", []step{{"a", "1"}, {"a", "prio"}}, `a={".value":1,".priority":1}`},
 		{"priority alone", []step{{"a", "prio"}, {"b", "1"}}, "a!=1 b=1"},
@@ -37,6 +41,8 @@ func TestDisconnectQueue(t *testing.T) {
 				switch s.value {
 				case "cancel":
 					q = q.cancel(s.path)
+				case "cancel prio":
+					q = q.cancelPriority(s.path)
 				case "prio":
 					q = q.set(s.path, true, tree.NewInt(1))
 				default:
@@ -110,5 +116,20 @@ func TestDisconnectQueueIsBounded(t *testing.T) {
 	r.do(s, &Op{Kind: OpDisconnectMerge, Updates: updates})
 	if res := s.Do(t.Context(), &Op{Kind: OpDisconnectSet, Path: "x", Value: tree.NewInt(1)}); res.Err == nil {
 		t.Error("one more was accepted")
+	}
+}
+
+func TestDisconnectQueueIsBoundedInBytes(t *testing.T) {
+	r := newRig(t)
+	s := r.db.NewSession("test", "")
+	big := tree.NewString(strings.Repeat("x", MaxDisconnectBytes/2))
+	r.do(s, &Op{Kind: OpDisconnectSet, Path: "a", Value: big})
+	var limit *tree.LimitError
+	res := s.Do(t.Context(), &Op{Kind: OpDisconnectMerge, Updates: []Update{{Path: "a"}, {Path: "b", Value: big}, {Path: "c", Value: big}}})
+	if !errors.As(res.Err, &limit) {
+		t.Errorf("more was accepted: %v", res.Err)
+	}
+	if q := disconnectModel(t, r, s); len(q) != 1 || q[0].Value != nil && !tree.Equal(q[0].Value, big) || q[0].Value == nil {
+		t.Error("a refused operation has changed the queue")
 	}
 }

@@ -3,7 +3,9 @@ package db
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"slices"
 
 	"rebase/rules"
 	"rebase/store"
@@ -157,7 +159,11 @@ func (m *machine) decide(b *store.Batch, s *sessionState, op *Op, o origin, res 
 	case OpDisconnectMerge:
 		return nil, m.enqueue(b, s, res, op.Path, op.Updates)
 	case OpDisconnectCancel:
-		s.queue = s.queue.cancel(op.Path)
+		if op.Priority {
+			s.queue = s.queue.cancelPriority(op.Path)
+		} else {
+			s.queue = s.queue.cancel(op.Path)
+		}
 		s.saveQueue(b)
 		return nil, nil
 	case OpSetRules:
@@ -284,16 +290,38 @@ func (m *machine) resolve(ns string, p tree.Path, u *Update, now int64) error {
 	}
 	var bad error
 	u.Value = u.Value.Resolve(now, func(rel tree.Path) *tree.Node {
-		if u.Priority {
-			return nil
-		}
-		leaf, _, err := m.store.Leaf(ns, p.Join(rel))
+		existing, err := shallow(m.store, ns, p.Join(rel))
 		if err != nil {
 			bad = err
 		}
-		return leaf
+		if u.Priority {
+			return existing.Priority()
+		}
+		return existing
 	})
 	return bad
+}
+
+var errEnough = errors.New("enough")
+
+// shallow returns the node at p with its priority, but only some object where there is one.
+func shallow(r store.Reader, ns string, p tree.Path) (*tree.Node, error) {
+	leaf, object, err := r.Leaf(ns, p)
+	if err != nil || !object {
+		return leaf, err
+	}
+	node := tree.NewObject([]tree.Child{{Key: "object", Node: tree.NewBool(true)}})
+	// A walk comes to the priority of an object first.
+	err = r.Walk(ns, p, func(tree.Path, *tree.Node) error { return errEnough }, func(rel tree.Path, prio *tree.Node) error {
+		if rel.IsRoot() {
+			node = node.WithPriority(prio)
+		}
+		return errEnough
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return node, err
 }
 
 func (m *machine) enqueue(b *store.Batch, s *sessionState, res *Result, base tree.Path, updates []Update) error {
@@ -301,10 +329,17 @@ func (m *machine) enqueue(b *store.Batch, s *sessionState, res *Result, base tre
 		res.Err = &tree.LimitError{Limit: "onDisconnect operations", Path: base, Got: len(s.queue) + len(updates), Max: MaxDisconnectOps}
 		return nil
 	}
+	queue := slices.Clone(s.queue)
 	for _, u := range updates {
-		s.queue = s.queue.set(base.Join(u.Path), u.Priority, u.Value)
+		queue = queue.set(base.Join(u.Path), u.Priority, u.Value)
 	}
-	s.saveQueue(b)
+	rec := appendUpdates(nil, queue)
+	if len(rec) > MaxDisconnectBytes {
+		res.Err = &tree.LimitError{Limit: "size", Path: base, Got: len(rec), Max: MaxDisconnectBytes}
+		return nil
+	}
+	s.queue = queue
+	b.SetMeta(recordKey(recDisconnect, s.id), rec)
 	return nil
 }
 

@@ -20,7 +20,7 @@ const (
 	OpDisconnectSet
 	// OpDisconnectMerge queues a merge for the end of the session.
 	OpDisconnectMerge
-	// OpDisconnectCancel drops what is queued at Path and below.
+	// OpDisconnectCancel drops what is queued at Path and below, or for its priority.
 	OpDisconnectCancel
 	// OpSetRules replaces the rules of the namespace by Rules.
 	OpSetRules
@@ -41,7 +41,7 @@ type Op struct {
 	Kind     OpKind
 	NS       string
 	Path     tree.Path
-	Priority bool       // OpSet, OpDisconnectSet: the priority of the node is meant
+	Priority bool       // OpSet, OpDisconnectSet, OpDisconnectCancel: the priority of the node is meant
 	Value    *tree.Node // OpSet, OpDisconnectSet; nil deletes
 	Updates  []Update   // OpMerge, OpDisconnectMerge
 
@@ -98,8 +98,12 @@ func invalidf(format string, args ...any) error {
 	return &InvalidError{Reason: fmt.Sprintf(format, args...)}
 }
 
-// MaxDisconnectOps bounds what one session can queue for its end.
-const MaxDisconnectOps = 10_000
+// MaxDisconnectOps and MaxDisconnectBytes bound what one session can queue for its end. The bytes
+// are those of the queue's record, which every operation on it writes anew.
+const (
+	MaxDisconnectOps   = 10_000
+	MaxDisconnectBytes = 16 << 20
+)
 
 // MaxNamespaceBytes bounds the length of a namespace's name.
 const MaxNamespaceBytes = 128
