@@ -37,6 +37,9 @@ func (s *Server) routes() http.Handler {
 		if err := s.Err(); err != nil {
 			return err
 		}
+		if s.ending.Load() {
+			return errors.New("the server is ending")
+		}
 		return s.data.healthy(ctx)
 	}
 	administration := admin.New(admin.Options{

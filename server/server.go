@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"rebase/gateway/rest"
@@ -27,6 +28,7 @@ type Server struct {
 	stopCheckpoints context.CancelFunc
 	checkpoints     sync.WaitGroup
 
+	ending   atomic.Bool
 	failed   chan struct{} // closed on failure
 	failOnce sync.Once
 	err      error // set before failed is closed
@@ -55,6 +57,9 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		return nil, errors.Join(err, h.listener.Close())
 	}
 	s.http = h
+	if !loopback(o.Listen) {
+		s.log.Warn("everyone who reaches this address reads and writes everything", "url", h.url)
+	}
 	h.serve(s)
 	return s, nil
 }
@@ -126,6 +131,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 }
 
 func (s *Server) end(ctx context.Context) error {
+	s.ending.Store(true)
 	s.http.stopListening()
 	// net/http knows neither hijacked connections nor when a stream ends, so the
 	// gateways end theirs first.
