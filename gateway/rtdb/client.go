@@ -333,8 +333,11 @@ func (c *client) listen(e effect) {
 
 // initialFrame is what a client that listens has to be sent first; nil if what it has in its cache is right.
 func initialFrame(e *effect, data *tree.Node) frame {
-	if e.hash != nil && *e.hash == tree.Hash(data) {
-		return nil
+	if e.hash != nil {
+		// A client without a cache says so by an empty hash, which only nothing has: no need to compute one.
+		if *e.hash == "" && data.IsNull() || *e.hash != "" && *e.hash == tree.Hash(data) {
+			return nil
+		}
 	}
 	if e.comp != nil {
 		if ranges := e.comp.missing(data); len(ranges) > 0 {
@@ -551,22 +554,35 @@ func (c *client) pong(payload []byte) {
 // tick runs on the wheel.
 func (c *client) tick(now time.Duration) time.Duration {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.ended || c.via == nil {
+		c.mu.Unlock()
 		return 0
 	}
 	if lp, ok := c.via.(*lpTransport); ok {
+		defer c.mu.Unlock()
 		return lp.tick(now)
 	}
-	t := c.m.live.tick(now, c.m.out.answered)
+	answered := c.m.out.answered
+	t := c.m.live.tick(now, answered)
 	if t.giveUp {
 		c.srv.o.Logger.Info("a client is silent; its connection is closed", "ns", c.ns, "session", c.sess.ID(), "after", giveUpAfter)
 		c.via.abort()
+		c.mu.Unlock()
 		return 0
 	}
 	if t.ping {
 		c.m.out.control(appendFrame(nil, ws.OpPing, pingPayload(t.payload)))
 		c.kick()
+	}
+	arrived := false
+	if w, ok := c.via.(*wsTransport); t.probe && ok && !c.queued && w.delivered() {
+		c.m.live.delivered(answered)
+		t.next = c.m.live.due(now, answered)
+		arrived = true
+	}
+	c.mu.Unlock()
+	if arrived {
+		c.sess.Confirm(answered)
 	}
 	return t.next
 }

@@ -19,7 +19,10 @@ const (
 // did not arrive. A WebSocket ping that follows an answer in the stream and carries the number of the last
 // answered proposal proves by its pong that all answers up to it have arrived, so the server can forget those writes. At most one ping is
 // outstanding, and while there are unproven answers one goes out every confirmPause.
+//
+// A mute client cannot take pings (see takesPings). For it, what its kernel has acknowledged must do.
 type liveness struct {
+	mute      bool
 	heard     time.Duration // since the server's start
 	sent      time.Duration // the last ping
 	waiting   bool          // for the pong of ping
@@ -30,6 +33,7 @@ type liveness struct {
 type tick struct {
 	ping    bool
 	payload uint64
+	probe   bool // look whether the answers have left for good; then call delivered
 	giveUp  bool
 	next    time.Duration // when to look again, at the latest
 }
@@ -41,6 +45,10 @@ func (l *liveness) tick(now time.Duration, answered uint64) (t tick) {
 	case silence >= giveUpAfter:
 		t.giveUp = true
 		return t
+	case l.mute:
+		if answered > l.confirmed && now-l.sent >= confirmPause {
+			l.sent, t.probe = now, true
+		}
 	case silence >= pingAfter && l.sent < l.heard+pingAfter,
 		answered > l.confirmed && !l.waiting && now-l.sent >= confirmPause:
 		l.sent, l.waiting, l.ping = now, true, answered
@@ -53,7 +61,7 @@ func (l *liveness) tick(now time.Duration, answered uint64) (t tick) {
 // due is when tick has to be called next, at the latest.
 func (l *liveness) due(now time.Duration, answered uint64) time.Duration {
 	next := l.heard + giveUpAfter
-	if now-l.heard < pingAfter {
+	if now-l.heard < pingAfter && !l.mute {
 		next = l.heard + pingAfter
 	}
 	if answered > l.confirmed && !l.waiting {
@@ -72,5 +80,8 @@ func (l *liveness) pong(payload []byte) (seq uint64, ok bool) {
 	l.confirmed = max(l.confirmed, l.ping)
 	return l.confirmed, true
 }
+
+// delivered says that all answers up to the given one have arrived.
+func (l *liveness) delivered(answered uint64) { l.confirmed = max(l.confirmed, answered) }
 
 func pingPayload(seq uint64) []byte { return strconv.AppendUint(nil, seq, 10) }

@@ -104,6 +104,10 @@ func (s *conversation) run(t *testing.T, d *datadriven.TestData) string {
 		}
 	case "heard":
 		m.live.heard = s.now
+	case "mute":
+		m.live.mute = true
+	case "delivered":
+		m.live.delivered(m.out.answered)
 	case "tick":
 		var at string
 		d.ScanArgs(t, "at", &at)
@@ -115,6 +119,9 @@ func (s *conversation) run(t *testing.T, d *datadriven.TestData) string {
 		k := m.live.tick(now, m.out.answered)
 		if k.ping {
 			fmt.Fprintf(&b, "ping %d\n", k.payload)
+		}
+		if k.probe {
+			b.WriteString("probe\n")
 		}
 		if k.giveUp {
 			b.WriteString("give up\n")

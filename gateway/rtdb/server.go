@@ -92,6 +92,7 @@ func (s *Server) ServeWS(w http.ResponseWriter, r *http.Request) {
 	}
 	s.takeOver(q.get("ls"))
 	c := s.newClient(name, q.get("ls"), "ws")
+	c.m.live.mute = !takesPings(r.UserAgent())
 	t := newWS(c, conn, s.flusher())
 	c.begin(t, r.Host)
 	if !s.add(c) {
