@@ -32,13 +32,18 @@ type member struct {
 	value  value
 }
 
-// maxNesting bounds the recursion. Data is at most tree.MaxDepth deep, so
-// deeper rules could never apply to anything.
-const maxNesting = 256
+const (
+	// MaxDocumentBytes bounds the text of a document.
+	MaxDocumentBytes = 1 << 20
+
+	// maxNesting bounds the recursion. Data is at most tree.MaxDepth deep, so
+	// deeper rules could never apply to anything.
+	maxNesting = 128
+)
 
 // parser reads JSON as rules documents have it: with // and /* */ comments
-// wherever white space may stand, and with line breaks inside strings, where
-// long expressions are wrapped.
+// wherever white space may stand, with a comma after the last of a list, and
+// with line breaks inside strings, where long expressions are wrapped.
 type parser struct {
 	data []byte
 	pos  int
@@ -113,6 +118,9 @@ func (p *parser) peek() (byte, error) {
 }
 
 func (p *parser) document() (value, error) {
+	if len(p.data) > MaxDocumentBytes {
+		return value{}, p.errorAt(0, "The document is larger than %d bytes", MaxDocumentBytes)
+	}
 	if !utf8.Valid(p.data) {
 		p.pos = firstInvalid(p.data)
 		return value{}, p.syntax("the document is not UTF-8")
@@ -204,9 +212,9 @@ func (p *parser) object() ([]member, error) {
 		switch {
 		case err != nil:
 			return nil, err
-		case c == '}' && len(members) == 0:
+		case c == '}': // of {}, or behind a comma
 			p.pos++
-			return nil, nil
+			return members, nil
 		case c != '"':
 			return nil, p.expected("a key in double quotes")
 		}
@@ -238,13 +246,13 @@ func (p *parser) object() ([]member, error) {
 func (p *parser) array() ([]value, error) {
 	p.pos++ // [
 	var items []value
-	if c, err := p.peek(); err != nil {
-		return nil, err
-	} else if c == ']' {
-		p.pos++
-		return nil, nil
-	}
 	for {
+		if c, err := p.peek(); err != nil {
+			return nil, err
+		} else if c == ']' { // of [], or behind a comma
+			p.pos++
+			return items, nil
+		}
 		v, err := p.value()
 		if err != nil {
 			return nil, err
@@ -293,6 +301,25 @@ func (p *parser) string() (string, error) {
 		}
 	}
 	return "", p.errorAt(start, "Parse error: the string is not closed")
+}
+
+// inString returns the offset in the document of the i-th byte of the string
+// that begins at start.
+func (p *parser) inString(start, i int) int {
+	p.pos = start + 1
+	for done := 0; done < i && p.pos < len(p.data) && p.data[p.pos] != '"'; {
+		if p.data[p.pos] != '\\' {
+			p.pos++
+			done++
+			continue
+		}
+		r, err := p.escape()
+		if err != nil {
+			break
+		}
+		done += utf8.RuneLen(r)
+	}
+	return p.pos
 }
 
 // escape reads one escape sequence, or two that make a surrogate pair. A

@@ -20,9 +20,22 @@ type Rules struct {
 // stands for.
 type node struct {
 	children map[string]*node
+	keys     []string // of children, in the document's order
 	wild     *node
 	indexes  []query.Index
 	below    bool // something is indexed here or below
+
+	read, write, validate *rule
+	validates             bool // there is a .validate here or below
+}
+
+// rule is a .read, .write or .validate.
+type rule struct {
+	kind         string
+	place        string // of its node, as "/users/$uid"
+	line, column int
+	text         string // of the expression
+	root         *expr
 }
 
 // Wildcard stands in a pattern for a "$name" of the rules: any one key.
@@ -104,22 +117,31 @@ func (r *Rules) at(p tree.Path) *node {
 	for n != nil && !p.IsRoot() {
 		var key string
 		key, p = p.Front()
-		if child, ok := n.children[key]; ok {
-			n = child
-		} else {
-			n = n.wild
-		}
+		n = n.child(key)
 	}
 	return n
+}
+
+// child is the node for a key: that of the key itself, else the wildcard's.
+func (n *node) child(key string) *node {
+	if child, ok := n.children[key]; ok {
+		return child
+	}
+	return n.wild
 }
 
 // compiler makes nodes of the parsed document.
 type compiler struct {
 	*parser
-	rules   *Rules
-	pattern []string
-	names   []string // the wildcards of the path
+	rules     *Rules
+	pattern   []string
+	place     []string // the keys of the path, wildcards with their names
+	names     []string // the wildcards of the path
+	regexSize int      // of all regular expressions together
 }
+
+// maxRegexes bounds what all regular expressions of a document hold in memory.
+const maxRegexes = 50 * maxRegexSize
 
 func (c *compiler) node(v *value) (*node, error) {
 	if v.kind != '{' {
@@ -133,9 +155,7 @@ func (c *compiler) node(v *value) (*node, error) {
 		case m.key == ".indexOn":
 			err = c.indexOn(n, &m.value)
 		case m.key == ".read" || m.key == ".write" || m.key == ".validate":
-			if m.value.kind != '"' && m.value.kind != 't' && m.value.kind != 'f' {
-				err = c.errorAt(m.value.offset, "Expected a string or a boolean as the value of %s", quote(m.key))
-			}
+			err = c.rule(n, m)
 		case strings.HasPrefix(m.key, "."):
 			err = c.errorAt(m.offset, "Unknown rule %s; the rules are .read, .write, .validate and .indexOn", quote(m.key))
 		case strings.HasPrefix(m.key, "$"):
@@ -150,6 +170,66 @@ func (c *compiler) node(v *value) (*node, error) {
 	return n, nil
 }
 
+func (c *compiler) rule(n *node, m *member) error {
+	v := &m.value
+	r := &rule{kind: m.key, place: "/" + strings.Join(c.place, "/"), text: v.text}
+	switch v.kind {
+	case 't', 'f':
+		r.root = &expr{op: opLiteral, typ: tBool, to: int32(len(v.text)), val: boolVal(v.kind == 't')}
+	case '"':
+		root, err := parseExpr(v.text)
+		if err == nil {
+			check := checker{wildcard: c.component, write: m.key != ".read"}
+			err = check.rule(root)
+		}
+		if err == nil {
+			err = c.countRegexes(root)
+		}
+		if err != nil {
+			at := v.offset
+			if e, ok := err.(*exprError); ok {
+				at = c.inString(v.offset, e.at)
+			}
+			return c.errorAt(at, "%s", err.Error())
+		}
+		r.root = root
+	default:
+		return c.errorAt(v.offset, "Expected a string or a boolean as the value of %s", quote(m.key))
+	}
+	at := c.errorAt(v.offset, "")
+	r.line, r.column = at.Line, at.Column
+	switch m.key {
+	case ".read":
+		n.read = r
+	case ".write":
+		n.write = r
+	case ".validate":
+		n.validate = r
+		n.validates = true
+	}
+	return nil
+}
+
+// component tells which key of the path a wildcard stands for.
+func (c *compiler) component(name string) (int, bool) {
+	i := slices.Index(c.place, name)
+	return i, i >= 0
+}
+
+func (c *compiler) countRegexes(e *expr) error {
+	if e.re != nil {
+		if c.regexSize += e.re.size; c.regexSize > maxRegexes {
+			return failAt(int(e.from), "The regular expressions of these rules are too large together")
+		}
+	}
+	for _, a := range e.args {
+		if err := c.countRegexes(a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (c *compiler) child(n *node, m *member) error {
 	if err := tree.CheckKey(m.key); err != nil {
 		return c.errorAt(m.offset, "Invalid key %s: keys are 1 to %d bytes without control characters and . $ # [ ] /", quote(m.key), tree.MaxKeyBytes)
@@ -162,7 +242,9 @@ func (c *compiler) child(n *node, m *member) error {
 		n.children = make(map[string]*node)
 	}
 	n.children[m.key] = child
+	n.keys = append(n.keys, m.key)
 	n.below = n.below || child.below
+	n.validates = n.validates || child.validates
 	return nil
 }
 
@@ -183,13 +265,16 @@ func (c *compiler) wildcard(n *node, m *member) error {
 	c.names = c.names[:len(c.names)-1]
 	n.wild = child
 	n.below = n.below || child.below
+	n.validates = n.validates || child.validates
 	return nil
 }
 
 func (c *compiler) descend(m *member, key string) (*node, error) {
 	c.pattern = append(c.pattern, key)
+	c.place = append(c.place, m.key)
 	child, err := c.node(&m.value)
 	c.pattern = c.pattern[:len(c.pattern)-1]
+	c.place = c.place[:len(c.place)-1]
 	return child, err
 }
 

@@ -178,14 +178,14 @@ func TestStrict(t *testing.T) {
 }
 
 func TestStringEscapes(t *testing.T) {
-	r := mustParse(t, `{"rules":{".read":"\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00\ud83d\u0041\udc00`+"\r\n\t"+`"}}`)
+	r := mustParse(t, `{"rules":{".read":"true /*\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00\ud83d\u0041\udc00`+"\r\n\t"+`*/"}}`)
 	var doc struct {
 		Rules map[string]string `json:"rules"`
 	}
 	if err := json.Unmarshal(r.Strict(), &doc); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := doc.Rules[".read"], "\"\\/\b\f\n\r\té\U0001F600\uFFFDA\uFFFD\r\n\t"; got != want {
+	if got, want := doc.Rules[".read"], "true /*\"\\/\b\f\n\r\té\U0001F600\uFFFDA\uFFFD\r\n\t*/"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
@@ -196,7 +196,8 @@ func TestErrors(t *testing.T) {
 		{"", `Line 1: Parse error: expected a value, but the document ends`},
 		{"\n\n  hello", `Line 3: Parse error: expected a value, found 'h'`},
 		{"{\"rules\": {\n  \".read\": true\n  \".write\": true\n}}", `Line 3: Parse error: expected ',' or '}', found '"'`},
-		{"{\"rules\": {\n  \"a\": {},\n}}", `Line 3: Parse error: expected a key in double quotes, found '}'`},
+		{"{\"rules\": {\n  ,\n}}", `Line 2: Parse error: expected a key in double quotes, found ','`},
+		{"{\"rules\": {\"a\": {},\n,}}", `Line 2: Parse error: expected a key in double quotes, found ','`},
 		{"{\"rules\": {}}\nx", `Line 2: Parse error: expected the end of the document, found 'x'`},
 		{"{\"rules\": {} /* x\n }", `Line 1: Parse error: comment is not closed`},
 		{"{\"rules\": {\n\".read\": \"a\n\n}}", `Line 2: Parse error: the string is not closed`},
@@ -207,7 +208,8 @@ func TestErrors(t *testing.T) {
 		{`{"rules" {}}`, `Line 1: Parse error: expected ':', found '{'`},
 		{`{rules: {}}`, `Line 1: Parse error: expected a key in double quotes, found 'r'`},
 		{`{"rules": tru}`, `Line 1: Parse error: expected a value, found 't'`},
-		{`{"rules": {".indexOn": ["a",]}}`, `Line 1: Parse error: expected a value, found ']'`},
+		{`{"rules": {".indexOn": ["a",,]}}`, `Line 1: Parse error: expected a value, found ','`},
+		{strings.Repeat(" ", MaxDocumentBytes) + `{}`, `Line 1: The document is larger than 1048576 bytes`},
 		{`{"rules": {".indexOn": ["a" "b"]}}`, `Line 1: Parse error: expected ',' or ']', found '"'`},
 		{deep, `Line 1: Parse error: nested too deeply`},
 		{`[]`, `Line 1: Expected an object with exactly one key, "rules"`},
@@ -251,6 +253,8 @@ func TestAccepted(t *testing.T) {
 		// The same name on two paths that do not meet.
 		`{"rules": {"a": {"$x": {}}, "b": {"$x": {}}}}`,
 		`{"rules": {".read": false, ".write": "false", ".validate": true, ".indexOn": []}}`,
+		// A comma after the last.
+		`{"rules": {".indexOn": ["a", /**/], "a": {},},}`,
 	} {
 		if _, err := Parse([]byte(text)); err != nil {
 			t.Errorf("%q: %v", text, err)
