@@ -72,7 +72,6 @@ func (d *DB) applyEntry(e vlog.Entry) error {
 		return err
 	}
 	id := SessionID(h.Session)
-	copy(o.resumes[:], h.Extra[headerResumes])
 	res, change, err := d.machine.apply(uint64(e.Pos), id, h.Seq, op, o)
 	if err != nil {
 		return err

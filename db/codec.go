@@ -28,12 +28,8 @@ const (
 type origin struct {
 	now       int64     // the proposer's time, in milliseconds
 	confirmed uint64    // the session's answers up to here have reached the client
-	replayOf  *writeRef // the write seems to be this one, sent again
-	resumes   SessionID // of a session's first entry, in its header: see sessionState.previous
+	replayOf  *writeRef // the write seems to be this one, sent again; with opResumeSession the session resumed
 }
-
-// headerResumes is the number of the envelope's further header that carries origin.resumes.
-const headerResumes = 1
 
 // writeRef names a write: the Seq-th proposal of a session.
 type writeRef struct {

@@ -88,14 +88,14 @@ func (m *machine) apply(pos uint64, id SessionID, seq uint64, op *Op, o origin) 
 		return Result{}, nil, err
 	}
 	res := Result{Pos: pos, Time: o.now}
+	if op.Kind == opResumeSession {
+		return res, nil, m.resume(pos, s, o)
+	}
 	if seq <= s.lastSeq || s.endedAt != 0 {
 		// The log holds the entry twice, as it may after a switch of its loglet.
 		res.Replayed = true
 		b := m.store.NewBatch()
 		return res, nil, b.Commit(pos)
-	}
-	if s.lastSeq == 0 {
-		s.previous = o.resumes
 	}
 	s.lastSeq = seq
 	s.confirmed = max(s.confirmed, o.confirmed)
@@ -136,6 +136,17 @@ func (m *machine) apply(pos uint64, id SessionID, seq uint64, op *Op, o origin) 
 		change.Pos = pos
 	}
 	return res, change, m.afterCommit(op, &res)
+}
+
+// resume writes down that the session resumes another. The client will name this session when it
+// comes back, also if the server does not live to see its first write.
+func (m *machine) resume(pos uint64, s *sessionState, o origin) error {
+	b := m.store.NewBatch()
+	if !s.stored && s.endedAt == 0 && o.replayOf != nil {
+		s.stored, s.previous = true, o.replayOf.session
+		s.saveHead(b)
+	}
+	return b.Commit(pos)
 }
 
 // afterCommit switches what is kept outside the batch.
@@ -194,9 +205,7 @@ func (s *sessionState) resumesNothing(b *store.Batch) {
 		return
 	}
 	s.previous = SessionID{}
-	if s.stored {
-		s.saveHead(b)
-	}
+	s.saveHead(b)
 }
 
 func (m *machine) set(b *store.Batch, op *Op, now int64, res *Result) (change *Change, err error) {

@@ -26,6 +26,9 @@ const (
 	OpSetRules
 	// opEndSession runs and clears what the session has queued.
 	opEndSession
+	// opResumeSession begins a session of a client whose writes in another may come again. It is
+	// the session's entry number 0.
+	opResumeSession
 )
 
 // Update is one part of a merge: the node at Path, relative to the operation's,

@@ -50,11 +50,7 @@ func (p *proposer) init() {
 
 // enqueue puts an operation into the queue; done is called with its result.
 func (d *DB) enqueue(id SessionID, seq uint64, op *Op, o origin, done func(Result)) {
-	h := vlog.Header{Session: id, Seq: seq}
-	if o.resumes != (SessionID{}) {
-		h.Extra = map[uint64][]byte{headerResumes: o.resumes[:]}
-	}
-	payload := vlog.AppendHeader(make([]byte, 0, 128), &h)
+	payload := vlog.AppendHeader(make([]byte, 0, 128), &vlog.Header{Session: id, Seq: seq})
 	payload = appendOp(payload, op, o)
 	if len(payload) > vlog.MaxEntryBytes {
 		go done(Result{Err: vlog.ErrTooLarge})

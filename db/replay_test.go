@@ -1,6 +1,7 @@
 package db
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"testing"
@@ -372,6 +373,48 @@ func TestBreakWithinTheReplay(t *testing.T) {
 			})
 			r.stop()
 		}
+	}
+}
+
+// The server dies after it has greeted a client that came back, before the client has sent
+// anything again.
+func TestCrashBeforeTheReplay(t *testing.T) {
+	r := newRig(t)
+	a := r.db.NewSession("test", "")
+	r.do(a, increment(1))
+	last := a
+	for range 3 {
+		last = r.db.NewSession("test", last.ID())
+		r.crash()
+	}
+	if res := r.do(r.db.NewSession("test", last.ID()), increment(1)); !res.Replayed {
+		t.Error("not recognised")
+	}
+	r.wantTree("n", "1")
+}
+
+// A server that can no longer go on may still greet clients. It must not make them forget under
+// which name the next server will know them.
+func TestSessionOfAFailedDatabase(t *testing.T) {
+	r := newRig(t)
+	a := r.db.NewSession("test", "")
+	r.do(a, increment(1))
+	r.db.fail(errors.New("as a test"))
+	b := r.db.NewSession("test", a.ID())
+	if b.ID() != a.ID() {
+		t.Error("the session has a name of its own")
+	}
+	if res := b.Do(t.Context(), increment(1)); !errors.Is(res.Err, ErrSessionEnded) {
+		t.Errorf("a write is answered by %v", res.Err)
+	}
+	<-b.end()
+	r.db.Close(t.Context())
+	if err := r.store.Close(); err != nil {
+		t.Error(err)
+	}
+	r.start(r.fs)
+	if res := r.do(r.db.NewSession("test", b.ID()), increment(1)); !res.Replayed {
+		t.Error("not recognised")
 	}
 }
 

@@ -31,7 +31,7 @@ type Session struct {
 
 	// While the beginning of the session may be a replay of the previous one.
 	match    *matcher
-	resumes  SessionID // whose writes may come again, if this session has to tell the machine so
+	begun    bool // the log knows of the session
 	held     []heldOp
 	timer    *time.Timer
 	deadline time.Time // when the timer's word counts: one that has fired cannot be taken back
@@ -59,11 +59,20 @@ type waiter struct {
 
 // NewSession begins a session. previous is the client's last session id if it told one: that
 // session is ended at once if the server still thought it alive, and the writes that the
-// client sends again because their answers were lost are recognised.
+// client sends again because its answers were lost are recognised. It waits for the log where
+// that is needed.
+//
+// If the database has failed, the session refuses everything, and its ID is the previous one:
+// what the client may send again to the next server is there.
 func (d *DB) NewSession(ns, previous string) *Session {
 	s := &Session{db: d, id: newSessionID(), ns: ns, over: make(chan struct{})}
 	if prev, err := ParseSessionID(previous); err == nil {
 		s.takeOver(prev)
+		if d.Err() != nil {
+			s.id, s.ended = prev, true
+			close(s.over)
+			return s
+		}
 	}
 	d.sessionsMu.Lock()
 	d.sessions[s.id] = s
@@ -93,12 +102,17 @@ func (s *Session) takeOver(previous SessionID) {
 				"session", previous, "err", err)
 		}
 	})
-	if len(tail) > 0 {
-		s.mu.Lock()
-		s.resumes, s.match = from, newMatcher(tail)
-		s.releaseAfter(replayWindow)
-		s.mu.Unlock()
+	if len(tail) == 0 {
+		return
 	}
+	resumed := make(chan struct{})
+	op := &Op{Kind: opResumeSession, NS: s.ns}
+	d.enqueue(s.id, 0, op, origin{now: d.now(), replayOf: &writeRef{session: from}}, func(Result) { close(resumed) })
+	<-resumed
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.begun, s.match = true, newMatcher(tail)
+	s.releaseAfter(replayWindow)
 }
 
 // ID is what the client gives as its previous session when it comes back.
@@ -192,7 +206,6 @@ func (s *Session) release(replayed []resend) {
 		}
 		s.enqueue(h.op, ref, h.done)
 	}
-	s.resumes = SessionID{} // the first entry has told, or there is nothing to tell
 }
 
 // enqueue numbers op and hands it to the proposer. The caller holds mu, so that the queue's
@@ -200,9 +213,7 @@ func (s *Session) release(replayed []resend) {
 func (s *Session) enqueue(op *Op, replayOf *writeRef, done func(Result)) {
 	s.seq++
 	o := origin{now: s.db.now(), confirmed: s.confirmed, replayOf: replayOf}
-	if s.seq == 1 {
-		o.resumes = s.resumes
-	}
+	s.begun = true
 	s.db.enqueue(s.id, s.seq, op, o, func(r Result) {
 		done(r)
 		s.answer()
@@ -277,16 +288,14 @@ func (s *Session) end() <-chan struct{} {
 		return s.over
 	}
 	s.ended = true
-	resumes := s.resumes
 	if s.match != nil {
 		s.release(s.match.cutShort())
 	}
-	if s.seq == 0 && resumes == (SessionID{}) {
+	if !s.begun {
 		s.gone() // it has left no trace
 		return s.over
 	}
 	s.accepted++
-	s.resumes = resumes // a session that has said nothing hands on what it was told
 	s.enqueue(&Op{Kind: opEndSession, NS: s.ns}, nil, func(Result) { s.gone() })
 	return s.over
 }
