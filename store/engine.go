@@ -41,7 +41,38 @@ func openPebble(dir string, s *Store, o Options) (*pebble.DB, error) {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 		opts.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.SnappyCompression }
 	}
-	return pebble.Open(dir, opts)
+	return openOrStop(dir, opts, s)
+}
+
+// stopGrace is how long Pebble may take to return an error of its own from an
+// opening that has failed.
+const stopGrace = time.Second
+
+// openOrStop opens the engine. Open ends with a flush, and like every flush it is
+// repeated for ever if it fails: on a full disk Open would not return. What is
+// left behind then, a goroutine and the lock on the folder, lasts until the
+// process ends.
+func openOrStop(dir string, opts *pebble.Options, s *Store) (*pebble.DB, error) {
+	type result struct {
+		db  *pebble.DB
+		err error
+	}
+	opened := make(chan result, 1)
+	go func() {
+		db, err := pebble.Open(dir, opts)
+		opened <- result{db, err}
+	}()
+	select {
+	case r := <-opened:
+		return r.db, r.err
+	case <-s.fs.stopped:
+	}
+	select {
+	case r := <-opened:
+		return r.db, r.err
+	case <-time.After(stopGrace):
+		return nil, s.Err()
+	}
 }
 
 func engineEvents(s *Store) *pebble.EventListener {
@@ -87,8 +118,28 @@ func (l *engineLogger) Errorf(format string, args ...any) {
 // decision: the store refuses batches from now on, and its file system every
 // write, so that nothing is built on the unknown.
 func (l *engineLogger) Fatalf(format string, args ...any) {
-	l.s.fail(fmt.Errorf(format, args...))
+	l.s.fail(fatalError(format, args))
+	time.Sleep(refusalDelay) // see there
 }
+
+// fatalError keeps the error among args for errors.Is.
+func fatalError(format string, args []any) error {
+	e := &engineError{text: fmt.Sprintf(format, args...)}
+	for _, arg := range args {
+		if err, ok := arg.(error); ok {
+			e.cause = err
+		}
+	}
+	return e
+}
+
+type engineError struct {
+	text  string
+	cause error // may be nil
+}
+
+func (e *engineError) Error() string { return e.text }
+func (e *engineError) Unwrap() error { return e.cause }
 
 // failStopFS is a file system that can be stopped: from then on every write
 // fails, and reads work.
