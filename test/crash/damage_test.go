@@ -77,6 +77,7 @@ func (f *fleet) withoutREST() *fleet {
 // A write that was cut off by the end of the power leaves the beginning of a block,
 // or any mixture of its sectors and what was there before.
 func TestTornTailIsCut(t *testing.T) {
+	t.Parallel()
 	rounds := max(6, kills(t, 0)/2)
 	f := newFleet(t, seed(t), "--log-retain", "100GiB", "--cache", "16MiB").withoutREST()
 	f.start()
@@ -129,6 +130,7 @@ func TestTornTailIsCut(t *testing.T) {
 
 // The tests above are worth something only if they notice a loss.
 func TestLossIsNoticed(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, seed(t), "--log-retain", "100GiB", "--checkpoint-every", "1h").withoutREST()
 	f.start()
 	f.work()
@@ -162,6 +164,7 @@ func TestLossIsNoticed(t *testing.T) {
 }
 
 func TestDamagedLogIsRefused(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, seed(t), "--log-retain", "100GiB", "--cache", "16MiB")
 	f.start()
 	f.work()
@@ -220,6 +223,7 @@ func TestDamagedLogIsRefused(t *testing.T) {
 // A damaged store is refused, or what is damaged in it is not served. As long as the
 // log is whole, taking the store away repairs it.
 func TestDamagedStoreIsNotServed(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, seed(t), "--log-retain", "100GiB", "--checkpoint-every", "100ms", "--cache", "16MiB")
 	f.workers[0].blobs = true
 	f.start()

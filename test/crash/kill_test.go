@@ -175,6 +175,7 @@ func get(addr, path string) ([]byte, error) {
 // The whole log is kept, so that in the end the state can be compared with what the
 // log alone gives.
 func TestKilledServerLosesNothing(t *testing.T) {
+	t.Parallel()
 	n := kills(t, 8)
 	f := newFleet(t, seed(t), "--log-retain", "100GiB", "--checkpoint-every", "300ms", "--cache", "16MiB")
 	f.start()
@@ -195,6 +196,7 @@ func TestKilledServerLosesNothing(t *testing.T) {
 
 // Checkpoints come often, the log is trimmed behind them, and files are used again.
 func TestKilledServerThatTrimsLosesNothing(t *testing.T) {
+	t.Parallel()
 	n := kills(t, 4)
 	f := newFleet(t, seed(t), "--log-retain", "1MiB", "--checkpoint-every", "100ms", "--cache", "16MiB")
 	for _, w := range f.workers[:2] {

@@ -28,6 +28,8 @@ type worker struct {
 	resend bool // sends unanswered writes again, as the SDKs do
 	rest   bool // speaks REST
 	blobs  bool // writes large values
+	failed bool // the server has failed and said so; it may do so only if it is allowed to
+	fails  bool // allowed to fail
 	n      int  // operations so far
 
 	mu        sync.Mutex
@@ -100,7 +102,7 @@ func (w *worker) runSession(addr string, stop <-chan struct{}) (again bool) {
 	}
 	defer c.Close()
 	w.mu.Lock()
-	w.session, w.broken, w.proposals = c.Session, false, 0
+	w.session, w.broken, w.failed, w.proposals = c.Session, false, false, 0
 	w.mu.Unlock()
 	read := make(chan struct{})
 	go func() {
@@ -193,8 +195,12 @@ func (w *worker) read(c *harness.Conn) {
 			w.mu.Unlock()
 			return
 		}
-		if m.Request != 0 {
+		switch {
+		case m.Request == 0:
+		case !w.failed:
 			w.answered(m)
+		case m.Status == "ok":
+			w.t.Errorf("worker %s: request %d is acknowledged after the server has failed", w.name, m.Request)
 		}
 		w.mu.Unlock()
 	}
@@ -208,6 +214,12 @@ func (w *worker) answered(m harness.Message) {
 	o := w.pending[0]
 	w.pending = w.pending[1:]
 	w.moved.Broadcast()
+	if w.fails && m.Status == "failure" {
+		// Whether it is in the log is unknown; nothing behind it may be acknowledged.
+		w.refused(fmt.Sprintf("%s: %s", m.Status, m.Data))
+		w.pending = append([]*op{o}, w.pending...)
+		return
+	}
 	if m.Status != "ok" && !(o.txn && m.Status == "datastale") {
 		w.t.Errorf("worker %s: %s %.200s: %s %s", w.name, o.action, o.body, m.Status, m.Data)
 		return
@@ -229,6 +241,15 @@ func (w *worker) answered(m harness.Message) {
 		}
 	}
 	o.applyTo(w.confirmed)
+}
+
+// refused notes that the server can do no more. The caller holds mu.
+func (w *worker) refused(why string) {
+	if !w.failed {
+		w.t.Logf("worker %s was told: %.200s", w.name, why)
+	}
+	w.failed, w.broken = true, true
+	w.moved.Broadcast()
 }
 
 // register asks for what is to happen when the client is gone, and says that it is there.
@@ -362,8 +383,11 @@ func (w *worker) runREST(addr string, stop <-chan struct{}) {
 		}
 		body, err := io.ReadAll(res.Body)
 		res.Body.Close()
-		if res.StatusCode == http.StatusServiceUnavailable {
-			return // the server says that it cannot; in doubt
+		if w.fails && res.StatusCode >= 500 {
+			w.mu.Lock()
+			w.refused(res.Status + " " + string(body))
+			w.mu.Unlock()
+			return
 		}
 		if res.StatusCode/100 != 2 {
 			w.t.Errorf("worker %s: %s %s: %s %s", w.name, method, path, res.Status, body)
@@ -407,7 +431,7 @@ func (w *worker) settle(leaves map[string]string) (shared int, err error) {
 			w.again = append(w.again, &repeated)
 		}
 	}
-	w.pending, w.known, w.broken = nil, nil, false
+	w.pending, w.known, w.broken, w.failed = nil, nil, false, false
 	w.repeating = len(w.again)
 	w.confirmed, w.ahead = s, s.clone()
 	return s.shared, nil
