@@ -575,10 +575,15 @@ func (c *client) tick(now time.Duration) time.Duration {
 		c.kick()
 	}
 	arrived := false
-	if w, ok := c.via.(*wsTransport); t.probe && ok && !c.queued && w.delivered() {
-		c.m.live.delivered(answered)
-		t.next = c.m.live.due(now, answered)
-		arrived = true
+	if w, ok := c.via.(*wsTransport); ok {
+		if t.probe && !c.queued && w.delivered() {
+			c.m.live.delivered(answered)
+			t.next = c.m.live.due(now, answered)
+			arrived = true
+		}
+		if next := w.tickIdle(now, c.m.live.heard); next > 0 {
+			t.next = min(t.next, next)
+		}
 	}
 	c.mu.Unlock()
 	if arrived {

@@ -40,7 +40,9 @@ type wsTransport struct {
 	buf     *[]byte
 	n       int
 	readErr error
-	deep    bool // the goroutine's stack has grown
+
+	deep  atomic.Bool // the reader's stack has grown
+	renew atomic.Bool // the reader was woken to be replaced
 
 	over sync.Once
 	dead atomic.Bool
@@ -239,18 +241,55 @@ func (t *wsTransport) read() {
 			readBuffers.Put(t.buf)
 			t.buf = nil
 		}
-		if err != nil {
+		if err == nil {
+			continue
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) || !t.renewed() {
 			t.stop(err)
 			return
 		}
-		if t.deep {
-			// What was called has made this goroutine's stack grow, and it would stay so while the goroutine waits. A fresh
-			// one costs less than a microsecond.
-			t.deep = false
-			go t.read()
-			return
-		}
+		go t.read()
+		return
 	}
+}
+
+// deepIdle is how long a reader whose stack has grown may wait for the next message before it is replaced.
+const deepIdle = 2 * time.Second
+
+// grown notes that a message is handled on the reader's stack, which makes that grow. It would stay so while the
+// goroutine waits, several kilobytes for each connection; but a fresh goroutine for each message would spend more time
+// growing its stack than on anything else. So it is replaced when it has been idle for a while.
+func (t *wsTransport) grown() {
+	if t.raw != nil && !t.deep.Swap(true) {
+		w := t.c.srv.wheel
+		w.schedule(&t.c.timed, w.elapsed()+deepIdle)
+	}
+}
+
+// tickIdle wakes the reader for its replacement if it has been idle long enough, and returns when to look again; 0 if there
+// is nothing to look for. The caller holds c.mu.
+func (t *wsTransport) tickIdle(now, heard time.Duration) (next time.Duration) {
+	switch {
+	case !t.deep.Load() || t.finishing:
+		return 0
+	case now-heard < deepIdle:
+		return heard + deepIdle
+	}
+	t.deep.Store(false)
+	t.renew.Store(true)
+	t.conn.SetReadDeadline(time.Unix(1, 0))
+	return 0
+}
+
+// renewed reports whether the reader was woken by tickIdle, and takes that back.
+func (t *wsTransport) renewed() bool {
+	t.c.mu.Lock()
+	defer t.c.mu.Unlock()
+	if !t.renew.Swap(false) || t.finished {
+		return false
+	}
+	t.conn.SetReadDeadline(time.Time{})
+	return true
 }
 
 // wait returns when something has been read into buf.
@@ -325,7 +364,7 @@ func (t *wsTransport) stop(err error) {
 
 func (t *wsTransport) message(text []byte) error {
 	t.c.srv.o.Metrics.MessagesIn(1, len(text))
-	t.deep = true
+	t.grown()
 	err := t.c.receive(t, text)
 	if err != errAwaitOld {
 		return err
