@@ -273,7 +273,7 @@ func TestFailedLogRefusesEverything(t *testing.T) {
 	}
 	for range 2 {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		if res := s.Do(ctx, r.set("a", "2")); !errors.Is(res.Err, vlog.ErrClosed) {
+		if res := s.Do(ctx, r.set("a", "2")); !errors.Is(res.Err, vlog.ErrClosed) || !errors.Is(res.Err, ErrClosed) {
 			t.Errorf("after the log failed: %v", res.Err)
 		}
 		cancel()

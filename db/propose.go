@@ -2,6 +2,8 @@ package db
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 
 	"rebase/vlog"
@@ -176,8 +178,12 @@ func (p *proposer) close() {
 	p.checkIdle()
 }
 
-// refuse answers everything under way, and everything to come, with err.
+// refuse answers everything under way, and everything to come, with ErrClosed because of err:
+// whether it is, or will be, in the log nobody can tell.
 func (p *proposer) refuse(err error) {
+	if !errors.Is(err, ErrClosed) {
+		err = fmt.Errorf("%w: %w", ErrClosed, err)
+	}
 	p.mu.Lock()
 	if p.err == nil {
 		p.err = err
