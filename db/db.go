@@ -61,6 +61,7 @@ type DB struct {
 	applied vlog.Position
 
 	prop     proposer
+	confirms confirmer
 	failOnce sync.Once
 	failed   chan struct{} // closed when the database can no longer go on
 	failure  error         // set before failed is closed
@@ -167,6 +168,7 @@ func (d *DB) endLeftSessions(ctx context.Context) error {
 // Close stops taking operations, lets those under way finish, and stops the goroutines. It ends
 // no session: what is left alive is ended by the next Open.
 func (d *DB) Close(ctx context.Context) error {
+	d.confirms.close()
 	d.prop.close()
 	var err error
 	select {

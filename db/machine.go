@@ -186,6 +186,8 @@ func (m *machine) decide(b *store.Batch, s *sessionState, op *Op, o origin, res 
 		m.rules[op.NS] = &ruleset{op.Rules, parsed}
 		b.SetMeta(rulesKey(op.NS), op.Rules)
 		return nil, nil
+	case opConfirm:
+		return nil, m.confirm(b, op.Updates)
 	case opEndSession:
 		merge := &Op{NS: s.ns, Updates: s.queue}
 		s.queue = nil

@@ -29,6 +29,8 @@ const (
 	// opResumeSession begins a session of a client whose writes in another may come again. It is
 	// the session's entry number 0.
 	opResumeSession
+	// opConfirm says what other sessions have confirmed; see confirm.go.
+	opConfirm
 )
 
 // Update is one part of a merge: the node at Path, relative to the operation's,
@@ -86,7 +88,9 @@ var (
 	ErrNoNode = errors.New("a node that does not exist cannot have a priority")
 )
 
-// Errors of a database or session that no longer takes operations.
+// Errors of a database or session that no longer takes operations. ErrClosed also says that the
+// database has failed while the operation was under way, and is then joined with the cause: the
+// operation may have been applied, or be applied by a restart.
 var (
 	ErrClosed       = errors.New("the database is closed")
 	ErrSessionEnded = errors.New("the session has ended")

@@ -418,6 +418,39 @@ func TestSessionOfAFailedDatabase(t *testing.T) {
 	}
 }
 
+// What a client has confirmed outlives a crash, also if its session had nothing more to say.
+func TestConfirmationOutlivesACrash(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		a, busy, ended := r.db.NewSession("test", ""), r.db.NewSession("test", ""), r.db.NewSession("test", "")
+		for _, s := range []*Session{a, busy, ended} {
+			r.do(s, increment(1))
+			r.do(s, increment(2))
+			s.Confirm(s.LastSeq())
+		}
+		<-ended.end()
+		time.Sleep(confirmPause / 2)
+		r.do(busy, increment(2))
+		time.Sleep(confirmPause)
+		synctest.Wait()
+		r.crash()
+		if res := r.do(r.db.NewSession("test", a.ID()), increment(2)); res.Replayed {
+			t.Error("a write whose answer had arrived was expected once more")
+		}
+		if res := r.do(r.db.NewSession("test", busy.ID()), increment(2)); !res.Replayed {
+			t.Error("not recognised")
+		}
+		again := r.replayed()
+		if got, want := metas(t, again), metas(t, r.store); !maps.Equal(got, want) {
+			t.Errorf("replayed records %q, want %q", got, want)
+		}
+		if err := again.Close(); err != nil {
+			t.Error(err)
+		}
+		r.stop()
+	})
+}
+
 // What is no repeatable write shows that all repeated ones have come: it is not held back, and a
 // write behind it is new, whatever it equals. So it is that a client whose presence the server's
 // crash has ended can say again that it is there.

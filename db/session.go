@@ -27,6 +27,8 @@ type Session struct {
 	ended     bool
 	seq       uint64 // of the last proposal
 	confirmed uint64
+	logged    uint64 // of confirmed: what the log has been told
+	lastPrint uint64 // the last proposal that the client might send again
 	accepted  uint64 // proposals taken, those held back included
 
 	// While the beginning of the session may be a replay of the previous one.
@@ -134,6 +136,9 @@ func (s *Session) Confirm(seq uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.confirmed = max(s.confirmed, min(seq, s.seq))
+	if s.confirmed > s.logged && s.lastPrint > s.logged && !s.ended {
+		s.db.noteConfirmation(s)
+	}
 }
 
 // Propose queues op and returns. done is called once, on the apply goroutine and after the
@@ -213,7 +218,10 @@ func (s *Session) release(replayed []resend) {
 func (s *Session) enqueue(op *Op, replayOf *writeRef, done func(Result)) {
 	s.seq++
 	o := origin{now: s.db.now(), confirmed: s.confirmed, replayOf: replayOf}
-	s.begun = true
+	s.begun, s.logged = true, s.confirmed
+	if op.Fingerprint != 0 {
+		s.lastPrint = s.seq
+	}
 	s.db.enqueue(s.id, s.seq, op, o, func(r Result) {
 		done(r)
 		s.answer()
