@@ -29,7 +29,7 @@ type Options struct {
 	// call that needed it. Without Save nothing is kept: for nodes that take a new number when they start.
 	Save func(bound Time) error
 
-	// Window is how far ahead, in milliseconds, a bound is saved. A restart begins
+	// Window is how far ahead of the physical clock, in milliseconds, a bound is saved. A restart begins
 	// up to this far ahead of the physical clock, so it must not be above MaxOffset:
 	// others would refuse the messages. Zero stands for half of MaxOffset, 1000 at most.
 	Window int64
@@ -131,7 +131,7 @@ func (c *Clock) advance(physical, sent uint64) (Time, error) {
 			next++
 		}
 		if next > c.bound.Load() {
-			if err := c.extend(Time(next)); err != nil {
+			if err := c.extend(Time(next), Time(physical)); err != nil {
 				return 0, err
 			}
 		}
@@ -141,14 +141,16 @@ func (c *Clock) advance(physical, sent uint64) (Time, error) {
 	}
 }
 
-// extend saves a bound that is at least t.
-func (c *Clock) extend(t Time) error {
+// extend saves a bound that is at least t. It is a window ahead of the physical clock
+// and not of t: a node that crashes again and again, each time beginning
+// at its bound, would otherwise run away from the time of day by a window each time.
+func (c *Clock) extend(t, physical Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if uint64(t) <= c.bound.Load() {
 		return nil // another goroutine has
 	}
-	bound := Time(clamp(t.Millis()+c.window))<<counterBits | (1<<counterBits - 1)
+	bound := Time(clamp(max(t.Millis(), physical.Millis()+c.window)))<<counterBits | (1<<counterBits - 1)
 	if err := c.save(bound); err != nil {
 		return fmt.Errorf("hlc: saving the bound %v: %w", bound, err)
 	}
