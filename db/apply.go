@@ -84,8 +84,8 @@ func (d *DB) applyEntry(e vlog.Entry) error {
 	if change != nil && d.observer != nil {
 		d.observer.Applied(change)
 	}
-	if done, ok := d.prop.answered(id, h.Seq); ok {
-		done(res)
+	if w, ok := d.prop.answered(id, h.Seq); ok {
+		w.answer(res)
 	}
 	return nil
 }

@@ -115,7 +115,7 @@ func (m *machine) confirm(b *store.Batch, updates []Update) error {
 			continue
 		}
 		s.confirmed = max(s.confirmed, uint64(u.Value.Int()))
-		if err := s.save(b); err != nil {
+		if err := m.save(b, s); err != nil {
 			return err
 		}
 	}

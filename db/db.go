@@ -153,7 +153,8 @@ func (d *DB) endLeftSessions(ctx context.Context) error {
 		}
 		wait.Add(1)
 		op := &Op{Kind: opEndSession, NS: s.ns}
-		d.enqueue(id, s.lastSeq+1, op, origin{now: d.now()}, func(Result) { wait.Done() })
+		w := proposal{session: id, seq: s.lastSeq + 1, done: func(Result) { wait.Done() }}
+		d.enqueue(w, op, origin{now: d.now()})
 	}
 	finished := make(chan struct{})
 	go func() { wait.Wait(); close(finished) }()

@@ -19,6 +19,7 @@ type machine struct {
 	sessions map[SessionID]*sessionState // those alive, as far as they have been met
 	rules    map[string]*ruleset
 	ended    int // how many e records there are
+	scratch  []byte
 }
 
 type ruleset struct {
@@ -123,7 +124,7 @@ func (m *machine) apply(pos uint64, id SessionID, seq uint64, op *Op, o origin) 
 	if op.Kind == opEndSession {
 		err = m.end(b, s, o.now)
 	} else {
-		err = s.save(b)
+		err = m.save(b, s)
 	}
 	if err != nil {
 		b.Discard()
@@ -242,7 +243,12 @@ func (m *machine) set(b *store.Batch, op *Op, now int64, res *Result) (change *C
 		return nil, err
 	}
 	res.Value = u.Value
-	return &Change{NS: op.NS, Base: op.Path, Updates: []Update{u}}, nil
+	c := &struct { // one allocation for both
+		Change
+		one [1]Update
+	}{one: [1]Update{u}}
+	c.Change = Change{NS: op.NS, Base: op.Path, Updates: c.one[:]}
+	return &c.Change, nil
 }
 
 func (m *machine) merge(b *store.Batch, op *Op, now int64, res *Result) (*Change, error) {
@@ -376,6 +382,13 @@ func (m *machine) isReplay(b *store.Batch, s *sessionState, op *Op, o origin) (m
 	return false, false, nil
 }
 
+// save writes what deciding the entry s.lastSeq has changed of s.
+func (m *machine) save(b *store.Batch, s *sessionState) error {
+	var err error
+	m.scratch, err = s.save(b, m.scratch[:0])
+	return err
+}
+
 // rewriteChunk saves one chunk of a session's tail that has been changed in place.
 func rewriteChunk(b *store.Batch, s *sessionState, chunk uint64) {
 	lo, hi := 0, 0
@@ -387,7 +400,7 @@ func rewriteChunk(b *store.Batch, s *sessionState, chunk uint64) {
 			hi = i + 1
 		}
 	}
-	b.SetMeta(tailKey(s.id, chunk), s.chunkRecord(s.tail[lo:hi]))
+	b.SetMeta(tailKey(s.id, chunk), s.appendChunk(nil, s.tail[lo:hi]))
 }
 
 // end closes the session: what it queued has been written by decide.
@@ -406,7 +419,7 @@ func (m *machine) end(b *store.Batch, s *sessionState, now int64) error {
 		b.SetMeta(endedKey(recDone, s.endedAt, s.id), []byte{})
 		return m.expire(b, now)
 	}
-	if err := s.save(b); err != nil {
+	if err := m.save(b, s); err != nil {
 		return err
 	}
 	s.saveHead(b)

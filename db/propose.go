@@ -28,6 +28,14 @@ type proposal struct {
 	seq     uint64
 	payload []byte
 	done    func(Result)
+	owner   *Session // nil for what the database itself proposes
+}
+
+func (p *proposal) answer(r Result) {
+	p.done(r)
+	if p.owner != nil {
+		p.owner.answer()
+	}
 }
 
 type proposer struct {
@@ -50,12 +58,13 @@ func (p *proposer) init() {
 	p.idle = make(chan struct{})
 }
 
-// enqueue puts an operation into the queue; done is called with its result.
-func (d *DB) enqueue(id SessionID, seq uint64, op *Op, o origin, done func(Result)) {
-	payload := vlog.AppendHeader(make([]byte, 0, 128), &vlog.Header{Session: id, Seq: seq})
-	payload = appendOp(payload, op, o)
-	if len(payload) > vlog.MaxEntryBytes {
-		go done(Result{Err: vlog.ErrTooLarge})
+// enqueue puts an operation into the queue; what is given of the proposal is session, number
+// and whom to answer.
+func (d *DB) enqueue(w proposal, op *Op, o origin) {
+	w.payload = vlog.AppendHeader(make([]byte, 0, 128), &vlog.Header{Session: w.session, Seq: w.seq})
+	w.payload = appendOp(w.payload, op, o)
+	if len(w.payload) > vlog.MaxEntryBytes {
+		go w.answer(Result{Err: vlog.ErrTooLarge})
 		return
 	}
 	p := &d.prop
@@ -69,11 +78,11 @@ func (d *DB) enqueue(id SessionID, seq uint64, op *Op, o origin, done func(Resul
 			err = ErrClosed
 		}
 		p.mu.Unlock()
-		go done(Result{Err: err})
+		go w.answer(Result{Err: err})
 		return
 	}
-	p.queue = append(p.queue, proposal{id, seq, payload, done})
-	p.bytes += len(payload)
+	p.queue = append(p.queue, w)
+	p.bytes += len(w.payload)
 	if len(p.queue) == 1 {
 		p.work.Signal()
 	}
@@ -85,13 +94,9 @@ func (d *DB) proposeLoop(ctx context.Context) {
 	defer d.done.Done()
 	var payloads [][]byte
 	for {
-		batch := d.prop.take()
-		if batch == nil {
+		payloads = d.prop.take(payloads[:0])
+		if len(payloads) == 0 {
 			return
-		}
-		payloads = payloads[:0]
-		for _, p := range batch {
-			payloads = append(payloads, p.payload)
 		}
 		if _, err := d.vlog.Append(ctx, payloads...); err != nil {
 			// Whether the entries are in the log is unknown: nothing is acknowledged, and
@@ -104,14 +109,15 @@ func (d *DB) proposeLoop(ctx context.Context) {
 	}
 }
 
-// take moves the next proposals from the queue to waiting, and returns them; nil at the end.
-func (p *proposer) take() []proposal {
+// take moves the next proposals from the queue to waiting, and appends their payloads to dst:
+// none at the end.
+func (p *proposer) take(dst [][]byte) [][]byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for len(p.queue) == 0 {
 		if p.closed || p.err != nil {
 			p.checkIdle()
-			return nil
+			return dst
 		}
 		p.work.Wait()
 	}
@@ -125,28 +131,29 @@ func (p *proposer) take() []proposal {
 		clear(p.waiting[kept:])
 		p.waiting, p.head = p.waiting[:kept], 0
 	}
-	from := len(p.waiting)
+	for _, w := range p.queue[:n] {
+		dst = append(dst, w.payload)
+	}
 	p.waiting = append(p.waiting, p.queue[:n]...)
 	kept := copy(p.queue, p.queue[n:])
 	clear(p.queue[kept:])
 	p.queue = p.queue[:kept]
-	// A copy, because waiting moves while the caller appends.
-	return append([]proposal(nil), p.waiting[from:]...)
+	return dst
 }
 
 // answered takes the proposal of an applied entry off waiting. ok is false if the entry was
 // not proposed here.
-func (p *proposer) answered(id SessionID, seq uint64) (done func(Result), ok bool) {
+func (p *proposer) answered(id SessionID, seq uint64) (answered proposal, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.head == len(p.waiting) {
-		return nil, false
+		return proposal{}, false
 	}
 	w := &p.waiting[p.head]
 	if w.session != id || w.seq != seq {
-		return nil, false
+		return proposal{}, false
 	}
-	done = w.done
+	answered = *w
 	wasFull := p.bytes > maxQueuedBytes
 	p.bytes -= len(w.payload)
 	*w = proposal{}
@@ -155,7 +162,7 @@ func (p *proposer) answered(id SessionID, seq uint64) (done func(Result), ok boo
 		p.room.Broadcast()
 	}
 	p.checkIdle()
-	return done, true
+	return answered, true
 }
 
 // checkIdle tells Close that nothing is under way. The caller holds mu.
@@ -194,6 +201,6 @@ func (p *proposer) refuse(err error) {
 	p.room.Broadcast()
 	p.mu.Unlock()
 	for _, w := range left {
-		w.done(Result{Err: err})
+		w.answer(Result{Err: err})
 	}
 }

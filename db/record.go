@@ -174,8 +174,8 @@ func (s *sessionState) dropConfirmed() {
 	}
 }
 
-// save writes what deciding the entry lastSeq has changed.
-func (s *sessionState) save(b *store.Batch) error {
+// save writes what deciding the entry lastSeq has changed. It works in scratch, and returns it.
+func (s *sessionState) save(b *store.Batch, scratch []byte) ([]byte, error) {
 	if !s.stored {
 		s.stored = true
 		s.saveHead(b)
@@ -195,14 +195,13 @@ func (s *sessionState) save(b *store.Batch) error {
 	for from > 0 && s.tail[from-1].seq/tailChunk == chunk {
 		from--
 	}
-	b.SetMeta(tailKey(s.id, chunk), s.chunkRecord(s.tail[from:]))
-	return nil
+	rec := s.appendChunk(scratch, s.tail[from:])
+	return rec, b.SetMeta(tailKey(s.id, chunk), rec)
 }
 
-// chunkRecord encodes the part of the tail that lies in one chunk. Every chunk carries
+// appendChunk encodes the part of the tail that lies in one chunk. Every chunk carries
 // lastSeq and confirmed as they were at its last writing: the newest chunk has the true ones.
-func (s *sessionState) chunkRecord(part []tailEntry) []byte {
-	rec := make([]byte, 0, 16+12*len(part))
+func (s *sessionState) appendChunk(rec []byte, part []tailEntry) []byte {
 	rec = binary.AppendUvarint(rec, s.lastSeq)
 	rec = binary.AppendUvarint(rec, s.confirmed)
 	rec = binary.AppendUvarint(rec, uint64(len(part)))

@@ -109,7 +109,8 @@ func (s *Session) takeOver(previous SessionID) {
 	}
 	resumed := make(chan struct{})
 	op := &Op{Kind: opResumeSession, NS: s.ns}
-	d.enqueue(s.id, 0, op, origin{now: d.now(), replayOf: &writeRef{session: from}}, func(Result) { close(resumed) })
+	w := proposal{session: s.id, done: func(Result) { close(resumed) }}
+	d.enqueue(w, op, origin{now: d.now(), replayOf: &writeRef{session: from}})
 	<-resumed
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -222,10 +223,7 @@ func (s *Session) enqueue(op *Op, replayOf *writeRef, done func(Result)) {
 	if op.Fingerprint != 0 {
 		s.lastPrint = s.seq
 	}
-	s.db.enqueue(s.id, s.seq, op, o, func(r Result) {
-		done(r)
-		s.answer()
-	})
+	s.db.enqueue(proposal{session: s.id, seq: s.seq, done: done, owner: s}, op, o)
 }
 
 func (s *Session) answer() {
