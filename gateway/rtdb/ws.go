@@ -41,8 +41,10 @@ type wsTransport struct {
 	n       int
 	readErr error
 
-	deep  atomic.Bool // the reader's stack has grown
-	renew atomic.Bool // the reader was woken to be replaced
+	last  time.Duration // when the last message came
+	shed  bool          // the reader is replaced after this message
+	deep  atomic.Bool   // the reader's stack has grown
+	renew atomic.Bool   // the reader was woken to be replaced
 
 	over sync.Once
 	dead atomic.Bool
@@ -241,28 +243,41 @@ func (t *wsTransport) read() {
 			readBuffers.Put(t.buf)
 			t.buf = nil
 		}
-		if err == nil {
-			continue
-		}
-		if !errors.Is(err, os.ErrDeadlineExceeded) || !t.renewed() {
+		if err != nil && !(errors.Is(err, os.ErrDeadlineExceeded) && t.renewed()) {
 			t.stop(err)
 			return
 		}
-		go t.read()
-		return
+		if err != nil || t.shed {
+			t.shed = false
+			go t.read()
+			return
+		}
 	}
 }
 
-// deepIdle is how long a reader whose stack has grown may wait for the next message before it is replaced.
-const deepIdle = 2 * time.Second
+// A message that is handled on the reader's stack makes that grow. It would stay so while the goroutine waits, several
+// kilobytes for each connection, so the reader is replaced by a fresh one. After each message that would be too often where
+// messages follow each other within busyGap: growing stacks would take more time than anything else. There it
+// is done when the reader has been idle for deepIdle.
+const (
+	busyGap  = 100 * time.Millisecond
+	deepIdle = 2 * time.Second
+)
 
-// grown notes that a message is handled on the reader's stack, which makes that grow. It would stay so while the
-// goroutine waits, several kilobytes for each connection; but a fresh goroutine for each message would spend more time
-// growing its stack than on anything else. So it is replaced when it has been idle for a while.
+// grown is called for each message.
 func (t *wsTransport) grown() {
-	if t.raw != nil && !t.deep.Swap(true) {
-		w := t.c.srv.wheel
-		w.schedule(&t.c.timed, w.elapsed()+deepIdle)
+	w := t.c.srv.wheel
+	now := w.elapsed()
+	busy := now-t.last < busyGap
+	t.last = now
+	switch {
+	case t.raw == nil:
+	case !busy:
+		t.deep.Store(false)
+		t.shed = true
+	case !t.deep.Swap(true):
+		t.shed = false
+		w.schedule(&t.c.timed, now+deepIdle)
 	}
 }
 
