@@ -199,7 +199,7 @@ func (w *worker) read(c *harness.Conn) {
 		case m.Request == 0:
 		case !w.failed:
 			w.answered(m)
-		case m.Status == "ok":
+		case m.Status == "ok" && w.wrote(m.Request):
 			w.t.Errorf("worker %s: request %d is acknowledged after the server has failed", w.name, m.Request)
 		}
 		w.mu.Unlock()
@@ -241,6 +241,16 @@ func (w *worker) answered(m harness.Message) {
 		}
 	}
 	o.applyTo(w.confirmed)
+}
+
+// wrote says whether a pending request is a write. The caller holds mu.
+func (w *worker) wrote(request int64) bool {
+	for _, o := range w.pending {
+		if o.request == request {
+			return o.action != "g"
+		}
+	}
+	return false
 }
 
 // refused notes that the server can do no more. The caller holds mu.
