@@ -27,6 +27,7 @@ type Batch struct {
 	it         *pebble.Iterator // over the indexed batch, kept between writes
 	generation uint64           // of the definitions that the writes maintain
 	trees      bool             // has changes of trees
+	inserts    int              // writes into gaps
 	err        error            // the first error: what was written is then not whole
 	done       bool
 

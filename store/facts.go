@@ -14,6 +14,7 @@ import (
 type facts struct {
 	namespaces map[string]*fact
 	count      int
+	gap        gap
 }
 
 // maxFacts bounds the memory: a fact costs about 150 bytes.
@@ -39,6 +40,7 @@ func (f *facts) init() { f.reset() }
 func (f *facts) reset() {
 	f.namespaces = map[string]*fact{}
 	f.count = 0
+	f.gap.known = false
 }
 
 // find returns what is known about a node.

@@ -19,7 +19,8 @@ import (
 // data or index entries, follows from replacing the old subtree at T by a new
 // one.
 //
-// T is found with at most two seeks around P: the first key at or after P tells
+// T is found without looking if P lies in a known gap (gap.go), and otherwise
+// with at most two seeks around P: the first key at or after P tells
 // what is at P, and with the last key before P which ancestors have other
 // leaves. A leaf above P, if there is one, is the last key before P: nothing
 // is stored between a leaf and where its children would be.
@@ -44,6 +45,8 @@ type place struct {
 	exists int    // if absent: the depth of the deepest ancestor that is an object, -1 if none
 	leafAt int    // if absent: the depth of an ancestor that is a leaf, -1 if none
 	leaf   []byte // the value of the leaf at leafAt
+	next   []byte // if absent: the first key behind
+	end    bool   // if absent: there is no key behind
 }
 
 func (pl *place) set(ns string, p tree.Path) {
@@ -87,6 +90,9 @@ func (pl *place) locate(it *pebble.Iterator, parentExists bool) error {
 			return nil
 		}
 		pl.exists = pl.sharedDepth(k)
+		pl.next, pl.end = append(pl.next[:0], k...), false
+	} else {
+		pl.next, pl.end = pl.next[:0], true
 	}
 	parent := pl.depth() - 1
 	if parentExists {
@@ -127,6 +133,7 @@ type edit struct {
 	arena []byte
 
 	key      []byte // scratch
+	last     []byte // the record written last
 	val      []byte
 	ix       []byte
 	obsolete map[string]struct{} // index entries to delete unless they are written again
@@ -168,6 +175,9 @@ func (b *Batch) set(ns string, p tree.Path, v *tree.Node) (err error) {
 	if v.IsLeaf() && v.Priority() == nil && known == factPlainLeaf && !defs.concern(pl.keys) {
 		return b.put(pl.key, v)
 	}
+	if !v.IsNull() && facts.gap.locate(pl) {
+		return b.insert(defs, v)
+	}
 	it, err := b.iterator()
 	if err != nil {
 		return err
@@ -183,6 +193,7 @@ func (b *Batch) set(ns string, p tree.Path, v *tree.Node) (err error) {
 	if v.IsNull() && pl.kind == absent {
 		return nil
 	}
+	facts.gap.known = false
 	neu, err := b.plan(it, v)
 	if err != nil {
 		return err
@@ -191,6 +202,26 @@ func (b *Batch) set(ns string, p tree.Path, v *tree.Node) (err error) {
 		return err
 	}
 	facts.wrote(ns, pl.keys, b.edit.top, v)
+	if pl.kind == absent && pl.leafAt < 0 {
+		facts.gap.found(b.edit.last, pl.next, pl.end)
+	}
+	return nil
+}
+
+// insert writes a node where the gap says that there is none.
+func (b *Batch) insert(defs *nsDefinitions, v *tree.Node) error {
+	neu, err := b.plan(nil, v)
+	if err != nil {
+		return err
+	}
+	if err := b.replace(nil, defs, neu); err != nil {
+		return err
+	}
+	facts := &b.s.facts
+	if b.inserts++; b.inserts <= maxInsertFacts {
+		facts.wrote(b.place.ns, b.place.keys, b.edit.top, v)
+	}
+	facts.gap.filled(b.edit.last)
 	return nil
 }
 
@@ -373,6 +404,7 @@ func (b *Batch) putRecord(val *tree.Node) error {
 			return err
 		}
 	}
+	e.last = append(e.last[:0], e.key...)
 	return b.writer().Set(e.key, e.val, nil)
 }
 
