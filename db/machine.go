@@ -191,7 +191,7 @@ func (m *machine) decide(b *store.Batch, s *sessionState, op *Op, o origin, res 
 		return nil, m.confirm(b, op.Updates)
 	case opEndSession:
 		merge := &Op{NS: s.ns, Updates: s.queue}
-		s.queue = nil
+		s.ran, s.queue = s.queue, nil
 		if len(merge.Updates) == 0 || s.ns == "" {
 			return nil, nil
 		}
@@ -377,9 +377,34 @@ func (m *machine) isReplay(b *store.Batch, s *sessionState, op *Op, o origin) (m
 		// Setting the fingerprint to 0 keeps the entry's place in its chunk.
 		old.tail[i].fingerprint = 0
 		rewriteChunk(b, old, e.seq/tailChunk)
-		return true, e.applied, nil
+		if e.applied {
+			undone, err := m.undoneAtEnd(old.id, op)
+			return true, !undone, err
+		}
+		return true, false, nil
 	}
 	return false, false, nil
+}
+
+// undoneAtEnd tells whether a write that its session made is to be made again when it comes again, because the
+// end of that session wrote to the same place. Presence is made so: a client sets "online", has the server set "offline"
+// when it is gone, and sets "online" again when it is back. Whether that is the first write sent again
+// or a new one, it is right to make it. An increment is not: it counts each time.
+func (m *machine) undoneAtEnd(id SessionID, op *Op) (bool, error) {
+	if op.increments() {
+		return false, nil
+	}
+	rec, err := m.store.Meta(recordKey(recRan, id))
+	if err != nil || rec == nil {
+		return false, err
+	}
+	in := reader{b: rec}
+	for n := in.uvarint(); n > 0 && in.err == nil; n-- {
+		if op.touches(tree.Path(in.string())) {
+			return true, in.err
+		}
+	}
+	return false, in.err
 }
 
 // save writes what deciding the entry s.lastSeq has changed of s.
@@ -424,6 +449,7 @@ func (m *machine) end(b *store.Batch, s *sessionState, now int64) error {
 	}
 	s.saveHead(b)
 	s.saveQueue(b)
+	s.saveRan(b)
 	b.SetMeta(endedKey(recEnded, s.endedAt, s.id), []byte{})
 	m.ended++
 	return m.expire(b, now)

@@ -207,3 +207,29 @@ func (u *Update) wirePath() tree.Path {
 	}
 	return u.Path
 }
+
+// touches tells whether the operation writes at, above or below p.
+func (op *Op) touches(p tree.Path) bool {
+	if op.Kind != OpMerge {
+		return op.Path.Contains(p) || p.Contains(op.Path)
+	}
+	for _, u := range op.Updates {
+		if at := op.Path.Join(u.Path); at.Contains(p) || p.Contains(at) {
+			return true
+		}
+	}
+	return false
+}
+
+// increments tells whether the operation depends on the values that it replaces.
+func (op *Op) increments() bool {
+	if op.Value.HasIncrements() {
+		return true
+	}
+	for _, u := range op.Updates {
+		if u.Value.HasIncrements() {
+			return true
+		}
+	}
+	return false
+}

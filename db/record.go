@@ -29,6 +29,7 @@ func (id SessionID) String() string { return hex.EncodeToString(id[:]) }
 //	s<id>          the session exists: namespace and, once it has ended, when; the session it resumes
 //	t<id><chunk>   its writes number chunk*32 .. chunk*32+31 that may be sent again
 //	o<id>          its onDisconnect queue
+//	p<id>          where its onDisconnect queue has written, once it has ended
 //	e<time><id>    the session ended then, and has writes that may be sent again
 //	d<time><id>    the session ended then, and nothing but the fact is remembered
 //	r<namespace>   the rules of a namespace
@@ -39,6 +40,7 @@ const (
 	recSession    = 's'
 	recTail       = 't'
 	recDisconnect = 'o'
+	recRan        = 'p'
 	recEnded      = 'e'
 	recDone       = 'd'
 	recRules      = 'r'
@@ -80,6 +82,7 @@ type sessionState struct {
 	tail      []tailEntry // ascending, all above confirmed
 	firstSeq  uint64      // no t record exists for chunks below firstSeq/tailChunk
 	queue     disconnectQueue
+	ran       disconnectQueue // what the end of the session has written
 
 	// previous is the session that this one resumes, as long as all writes of this one were
 	// repetitions of that one's: its writes behind the last that was repeated may still come again.
@@ -225,6 +228,26 @@ func (s *sessionState) saveHead(b *store.Batch) {
 	b.SetMeta(recordKey(recSession, s.id), rec)
 }
 
+// maxRan bounds how many places are remembered that the end of a session wrote to; beyond it, it is taken to have
+// written everywhere.
+const maxRan = 64
+
+// saveRan remembers where the end of the session has written.
+func (s *sessionState) saveRan(b *store.Batch) {
+	ran := s.ran
+	if len(ran) == 0 {
+		return
+	}
+	if len(ran) > maxRan {
+		ran = disconnectQueue{{}}
+	}
+	rec := binary.AppendUvarint(nil, uint64(len(ran)))
+	for _, u := range ran {
+		rec = appendString(rec, string(u.Path))
+	}
+	b.SetMeta(recordKey(recRan, s.id), rec)
+}
+
 func (s *sessionState) saveQueue(b *store.Batch) {
 	if len(s.queue) == 0 {
 		b.SetMeta(recordKey(recDisconnect, s.id), nil)
@@ -236,6 +259,7 @@ func (s *sessionState) saveQueue(b *store.Batch) {
 // forget deletes all records of the session but that of its existence.
 func (s *sessionState) forget(b *store.Batch) {
 	b.SetMeta(recordKey(recDisconnect, s.id), nil)
+	b.SetMeta(recordKey(recRan, s.id), nil)
 	for c := s.firstSeq / tailChunk; c <= s.lastSeq/tailChunk; c++ {
 		b.SetMeta(tailKey(s.id, c), nil)
 	}

@@ -532,3 +532,45 @@ func FuzzDecodeOp(f *testing.F) {
 }
 
 var _ = vlog.Position(0)
+
+// The end of a session undoes what it wrote; a client that is back writes it once more, and means it, whether
+// it sends the old write again or makes a new one.
+func TestPresenceIsNotAReplay(t *testing.T) {
+	online := func() *Op {
+		return &Op{Kind: OpMerge, Path: "users", Updates: []Update{{Path: "a/online", Value: tree.NewBool(true)}, {Path: "a/since", Value: tree.NewTimestamp()}}, Fingerprint: 7}
+	}
+	r := newRig(t)
+	a := r.db.NewSession("test", "")
+	r.do(a, &Op{Kind: OpDisconnectSet, Path: "users/a/online", Value: tree.NewBool(false)})
+	r.do(a, increment(8))
+	r.do(a, online())
+	for range 3 {
+		b := r.db.NewSession("test", a.ID())
+		r.wantTree("users/a/online", "false")
+		r.do(b, &Op{Kind: OpDisconnectSet, Path: "users/a/online", Value: tree.NewBool(false)})
+		if res := r.do(b, online()); res.Replayed {
+			t.Error("taken for a replay")
+		}
+		r.wantTree("users/a/online", "true")
+		a = b
+	}
+	r.wantTree("n", "1")
+
+	// What the end did not touch is still recognised.
+	c := r.db.NewSession("test", "")
+	r.do(c, &Op{Kind: OpDisconnectSet, Path: "elsewhere", Value: tree.NewInt(1)})
+	r.do(c, increment(9))
+	d := r.db.NewSession("test", c.ID())
+	if res := r.do(d, increment(9)); !res.Replayed {
+		t.Error("an increment was made twice")
+	}
+
+	// Nor is an increment made twice where the end wrote: it counts each time.
+	e := r.db.NewSession("test", "")
+	r.do(e, &Op{Kind: OpDisconnectSet, Path: "n", Value: tree.NewIncrement(tree.NewInt(-1))})
+	r.do(e, increment(10))
+	f := r.db.NewSession("test", e.ID())
+	if res := r.do(f, increment(10)); !res.Replayed {
+		t.Error("an increment where the end wrote was made twice")
+	}
+}

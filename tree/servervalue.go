@@ -60,3 +60,20 @@ func add(a, delta *Node) *Node {
 	sum := a.Float() + delta.Float()
 	return NewFloat(max(-math.MaxFloat64, min(math.MaxFloat64, sum)))
 }
+
+// HasIncrements reports whether there is an increment anywhere in n, priorities included: whether writing n twice is
+// not the same as writing it once. It is O(1) for nodes without server values.
+func (n *Node) HasIncrements() bool {
+	if !n.HasServerValues() {
+		return false
+	}
+	if _, ok := n.increment(); ok || n.prio.HasIncrements() {
+		return true
+	}
+	for _, c := range n.Children() {
+		if c.Node.HasIncrements() {
+			return true
+		}
+	}
+	return false
+}

@@ -69,3 +69,21 @@ func TestIncrementsAddUpExactly(t *testing.T) {
 		}
 	})
 }
+
+func TestHasIncrements(t *testing.T) {
+	for s, want := range map[string]bool{
+		`1`:                                   false,
+		`{"a":{".sv":"timestamp"}}`:           false,
+		`{".sv":{"increment":1}}`:             true,
+		`{"a":{"b":{".sv":{"increment":1}}}}`: true,
+		`{".value":1,".priority":{".sv":{"increment":1}}}`: true,
+	} {
+		n, err := ParseJSON([]byte(s))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := n.HasIncrements(); got != want {
+			t.Errorf("%s: %v", s, got)
+		}
+	}
+}
