@@ -36,6 +36,18 @@ type Event struct {
 	Pos      uint64      // of the entry that made the change
 
 	memo [memoSlots]any
+	size int // 0: not yet measured
+}
+
+// bytes is about the size of what the event says. Like Memo, it is not for concurrent use.
+func (e *Event) bytes() int {
+	if e.size == 0 {
+		e.size = 64 + e.Value.SizeBytes()
+		for _, u := range e.Updates {
+			e.size += 64 + len(u.Path) + u.Value.SizeBytes()
+		}
+	}
+	return e.size
 }
 
 // Memo returns what make made of the event when it was first asked for this slot. It may only

@@ -1,12 +1,15 @@
 package live
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
 
 	"rebase/db"
+	"rebase/store"
 	"rebase/tree"
 )
 
@@ -159,6 +162,45 @@ func TestTooManyEventsBeforeStart(t *testing.T) {
 	c.want("put /a -1")
 }
 
+// Few events may be too much as well.
+func TestTooLargeEventsBeforeStart(t *testing.T) {
+	r := newRig(t)
+	c := r.prepare("a", "")
+	big := tree.NewString(strings.Repeat("x", maxPendingBytes/4))
+	for i := range 5 {
+		r.do(setOp(tree.Path(fmt.Sprintf("a/%d", i)), big))
+	}
+	if len(c.l.pending) != 0 {
+		t.Errorf("%d events are kept", len(c.l.pending))
+	}
+	c.l.Start()
+	c.want("lost")
+}
+
+// What may not be read at first may not be read later either.
+func TestResyncTooBig(t *testing.T) {
+	r := newRig(t)
+	for _, q := range []string{"", `{"i":".key","l":5,"vf":"l"}`} {
+		r.set("a", `{"x":1}`)
+		c := &client{r: r}
+		l, err := r.hub.Listen("test", "a", parseQuery(t, q), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, _, err := l.Initial(100); err != nil {
+			t.Fatal(err)
+		}
+		l.Start()
+		r.set("a", fmt.Sprintf(`{"x":%q}`, strings.Repeat("x", 200)))
+		if _, err := l.Resync(); !errors.Is(err, store.ErrTooBig) {
+			t.Errorf("query %q: %v", q, err)
+		}
+	}
+	if s := r.hub.Stats(); s.Listeners != 0 || s.Views != 0 {
+		t.Errorf("refused listeners stay: %+v", s)
+	}
+}
+
 func TestClosedListener(t *testing.T) {
 	r := newRig(t)
 	c := r.listen("a", "")
@@ -219,7 +261,7 @@ func TestClientsFollow(t *testing.T) {
 		}
 		listen()
 		for range rapid.IntRange(1, 30).Draw(rt, "steps") {
-			switch rapid.IntRange(0, 6).Draw(rt, "step") {
+			switch rapid.IntRange(0, 7).Draw(rt, "step") {
 			case 0:
 				listen()
 			case 1:
@@ -227,6 +269,12 @@ func TestClientsFollow(t *testing.T) {
 				r.write.Do(t.Context(), &db.Op{Kind: db.OpSet, Path: p, Priority: true, Value: tree.NewInt(int64(rapid.IntRange(0, 2).Draw(rt, "priority")))})
 			case 2:
 				r.merge("l", "a="+value.Draw(rt, "a"), "b/v="+value.Draw(rt, "b"), "e="+value.Draw(rt, "e"))
+			case 7:
+				priority := tree.NewInt(int64(rapid.IntRange(0, 2).Draw(rt, "priority")))
+				r.do(&db.Op{Kind: db.OpMerge, Path: "l", Updates: []db.Update{
+					{Path: "a", Priority: true, Value: priority}, {Path: "a/v", Value: parse(t, value.Draw(rt, "a"))},
+					{Path: "", Priority: true, Value: priority}, {Path: "b", Priority: true, Value: priority},
+				}})
 			case 3:
 				r.merge("", "l/c/v="+value.Draw(rt, "c"), "m="+value.Draw(rt, "m"))
 			default:

@@ -9,9 +9,12 @@ import (
 	"rebase/tree"
 )
 
-// maxPending bounds the events kept for a listener while its initial data is being read; one
-// that misses more is told so by a Lost event.
-const maxPending = 1024
+// maxPending and maxPendingBytes bound the events kept for a listener while its initial data is
+// being read; one that misses more is told so by a Lost event.
+const (
+	maxPending      = 1024
+	maxPendingBytes = 4 << 20
+)
 
 // ErrListenerClosed is returned for a listener that has been closed.
 var ErrListenerClosed = errors.New("live: the listener is closed")
@@ -28,14 +31,17 @@ type Listener struct {
 	// Data is the owner's: what it needs to know the listener again.
 	Data any
 
+	maxBytes int // of the data, as Initial was told
+
 	// Guarded by the barrier.
-	node    *node // where a plain listener is registered
-	view    *view // what a listener with a query belongs to
-	index   int   // in node.plain or view.listeners
-	live    bool
-	closed  bool
-	lost    bool
-	pending []*Event
+	node         *node // where a plain listener is registered
+	view         *view // what a listener with a query belongs to
+	index        int   // in node.plain or view.listeners
+	live         bool
+	closed       bool
+	lost         bool
+	pending      []*Event
+	pendingBytes int
 }
 
 var defaultQuery query.Query
@@ -59,23 +65,25 @@ func (l *Listener) Query() *query.Query {
 // all children for want of an index. Reading may take long and holds up nobody. maxBytes
 // bounds the data (store.ErrTooBig); 0 means no bound.
 func (l *Listener) Initial(maxBytes int) (data *tree.Node, pos uint64, indexed bool, err error) {
+	l.maxBytes = maxBytes
 	if l.query == nil {
-		data, pos, err = l.read(maxBytes, l.registerPlain)
+		data, pos, err = l.read(l.registerPlain)
 		return data, pos, true, err
 	}
 	v, err := l.hub.acquireView(l.ns, l.path, l.query)
 	if err != nil {
 		return nil, 0, false, err
 	}
-	data, pos, err = l.readView(maxBytes, v)
+	data, pos, err = l.readView(v)
 	return data, pos, v.indexed, err
 }
 
 // Resync is for a subscriber that has dropped events: it returns the data at the present
-// position and holds back what follows until Start is called again.
+// position, bounded as that of Initial was, and holds back what follows until Start is called
+// again. After an error the listener is closed.
 func (l *Listener) Resync() (data *tree.Node, err error) {
 	if l.query == nil {
-		data, _, err = l.read(0, func() {})
+		data, _, err = l.read(func() {})
 		return data, err
 	}
 	// The listener's view may have been given up; it is the one that is found here otherwise.
@@ -84,14 +92,14 @@ func (l *Listener) Resync() (data *tree.Node, err error) {
 		l.Close()
 		return nil, err
 	}
-	data, _, err = l.readView(0, v)
+	data, _, err = l.readView(v)
 	return data, err
 }
 
 // readView is read for a listener with a query, which takes over the caller's use of v.
-func (l *Listener) readView(maxBytes int, v *view) (*tree.Node, uint64, error) {
+func (l *Listener) readView(v *view) (*tree.Node, uint64, error) {
 	registered := false
-	data, pos, err := l.read(maxBytes, func() {
+	data, pos, err := l.read(func() {
 		registered = true
 		l.registerView(v)
 	})
@@ -103,15 +111,15 @@ func (l *Listener) readView(maxBytes int, v *view) (*tree.Node, uint64, error) {
 
 // read takes a snapshot at one position, begins to keep events for after it, and reads it.
 // register runs at that position.
-func (l *Listener) read(maxBytes int, register func()) (*tree.Node, uint64, error) {
+func (l *Listener) read(register func()) (*tree.Node, uint64, error) {
 	var snap *store.Snapshot
 	var at uint64
 	l.hub.db.Barrier(func(pos uint64) {
 		if l.closed {
 			return
 		}
+		l.live, l.lost, l.pending, l.pendingBytes = false, false, nil, 0
 		register()
-		l.live, l.lost, l.pending = false, false, nil
 		snap, at = l.hub.db.Snapshot(), pos
 	})
 	if snap == nil {
@@ -121,13 +129,13 @@ func (l *Listener) read(maxBytes int, register func()) (*tree.Node, uint64, erro
 	var data *tree.Node
 	var err error
 	if l.query == nil {
-		if maxBytes > 0 {
-			data, err = snap.GetLimit(l.ns, l.path, maxBytes)
+		if l.maxBytes > 0 {
+			data, err = snap.GetLimit(l.ns, l.path, l.maxBytes)
 		} else {
 			data, err = snap.Get(l.ns, l.path)
 		}
 	} else {
-		data, err = ReadQuery(snap, l.ns, l.path, l.query, maxBytes)
+		data, err = ReadQuery(snap, l.ns, l.path, l.query, l.maxBytes)
 	}
 	if err != nil {
 		l.Close()
@@ -196,6 +204,7 @@ func (l *Listener) registerView(v *view) {
 		l.leaveView()
 	}
 	l.view = v
+	l.lost = !v.attached() // given up since it was acquired: Start will say so
 	l.index = len(v.listeners)
 	v.listeners = append(v.listeners, l)
 }
@@ -224,9 +233,12 @@ func (l *Listener) deliver(ev *Event) {
 	case l.live:
 		l.sub.Deliver(ev, l)
 	case l.lost:
-	case len(l.pending) == maxPending:
-		l.pending, l.lost = nil, true
 	default:
+		l.pendingBytes += ev.bytes()
+		if len(l.pending) == maxPending || l.pendingBytes > maxPendingBytes {
+			l.pending, l.lost = nil, true
+			return
+		}
 		l.pending = append(l.pending, ev)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -27,6 +28,7 @@ type badLog struct {
 	mu   sync.Mutex
 	rng  *rand.Rand
 	left int // appends until it fails; negative: it does not
+	full bool
 }
 
 var errBadLog = errors.New("the log has failed")
@@ -34,6 +36,9 @@ var errBadLog = errors.New("the log has failed")
 func (l *badLog) Append(ctx context.Context, payloads ...[]byte) (vlog.Position, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.full {
+		return 0, errBadLog
+	}
 	if l.left == 0 {
 		l.Loglet.Append(ctx, payloads[:l.rng.IntN(len(payloads)+1)]...)
 		return 0, errBadLog
@@ -254,7 +259,7 @@ func TestStress(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	w := &world{t: t, log: mem.New(), fs: vfs.NewMem()}
-	rounds := 12
+	rounds := 6
 	if testing.Short() {
 		rounds = 3
 	}
@@ -294,6 +299,10 @@ func TestStress(t *testing.T) {
 		}
 		w.down()
 	}
+	old, fresh := w.replayed(w.fs), w.replayed(vfs.NewMem())
+	if !maps.Equal(old, fresh) {
+		t.Errorf("a replay from the log's begin has\n%q\nthe store has\n%q", fresh, old)
+	}
 	if p, a := w.proposed.Load(), w.answered.Load(); p != a {
 		t.Errorf("%d proposals, %d answers", p, a)
 	}
@@ -314,4 +323,32 @@ func (w *world) settle(writers []*writer) {
 			w.t.Errorf("%s: %d writes have counted as %d (%v)", c.name, c.next, n.Int(), err)
 		}
 	}
+}
+
+// replayed brings the store on fs up to the log's tail, and returns all that is in it.
+func (w *world) replayed(fs vfs.FS) map[string]string {
+	quiet := slog.New(slog.DiscardHandler)
+	s, err := store.Open("data", store.Options{FS: fs, CacheBytes: 1 << 20, Logger: quiet})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer s.Close()
+	// A database that cannot append gives up as soon as it has replayed what there is.
+	log := &badLog{Loglet: w.log, rng: rand.New(rand.NewPCG(1, 1)), full: true}
+	if d, err := db.Open(context.Background(), db.Options{Log: log, Store: s, Logger: quiet}); !errors.Is(err, errBadLog) {
+		w.t.Errorf("opened on a log that takes nothing: %v", err)
+		if err == nil {
+			d.Close(context.Background())
+		}
+	}
+	all := map[string]string{"applied": fmt.Sprint(s.Applied())}
+	n, err := s.Get("test", "")
+	if err != nil {
+		w.t.Error(err)
+	}
+	all["tree"] = string(tree.AppendExport(nil, n))
+	if err := s.ScanMeta(nil, func(k, v []byte) bool { all["meta "+string(k)] = string(v); return true }); err != nil {
+		w.t.Error(err)
+	}
+	return all
 }

@@ -85,14 +85,16 @@ func (h *Hub) releaseView(v *view) {
 // detach takes the view out, so that it hears of nothing more and nobody joins it any more.
 // Under the barrier.
 func (h *Hub) detach(v *view) {
-	id := v.query.ID()
-	if v.node.views[id] != v {
+	if !v.attached() {
 		return
 	}
-	delete(v.node.views, id)
+	delete(v.node.views, v.query.ID())
 	h.views.Add(-1)
 	h.prune(v.node)
 }
+
+// attached says that the view hears of changes. Under the barrier.
+func (v *view) attached() bool { return v.node.views[v.query.ID()] == v }
 
 // fewChanges is how many changed children a load judges while everything stands still: about a
 // millisecond's worth.

@@ -87,6 +87,33 @@ func TestBrokenViewIsLeft(t *testing.T) {
 	}
 }
 
+// A view may break when a listener has found it and not yet joined.
+func TestViewBreaksBeforeItsListenerJoins(t *testing.T) {
+	r := newRig(t)
+	c := &client{r: r}
+	const q = `{"i":".key","l":2,"vf":"r"}`
+	var err error
+	if c.l, err = r.hub.Listen("test", "list", parseQuery(t, q), c); err != nil {
+		t.Fatal(err)
+	}
+	v, err := r.hub.acquireView("test", "list", c.l.query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.db.Barrier(func(uint64) { v.broken() })
+	if _, _, err := c.l.readView(v); err != nil {
+		t.Fatal(err)
+	}
+	c.l.Start()
+	c.want("lost")
+	if c.data, err = c.l.Resync(); err != nil {
+		t.Fatal(err)
+	}
+	c.l.Start()
+	r.set("list/a", "1")
+	c.want("put /list/a 1")
+}
+
 // A place that was given up and is listened to again is not taken away by the old one's end.
 func TestOldPlaceDoesNotPruneItsSuccessor(t *testing.T) {
 	r := newRig(t)
