@@ -101,6 +101,9 @@ func (q *request) patch() error {
 	if res.Err != nil {
 		return res.Err
 	}
+	if q.params.silent {
+		return q.respond(nil) // an import has no use for all that it has sent
+	}
 	render := tree.AppendValue
 	if q.params.export {
 		render = tree.AppendExport
