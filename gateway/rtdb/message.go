@@ -122,9 +122,16 @@ func (b *body) member(s *jsonscan.Scanner, key string) (err error) {
 		}
 	case "t":
 		if next == '0' {
-			b.hasTag = true
-			b.tag, err = s.Int()
-			return err
+			text, err := s.Number()
+			if err != nil {
+				return err
+			}
+			if b.tag, err = strconv.ParseInt(string(text), 10, 64); err == nil {
+				b.hasTag = true
+			} else if b.bad == "" {
+				b.bad = key
+			}
+			return nil
 		}
 	case "q":
 		if next == '{' {
