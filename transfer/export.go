@@ -3,6 +3,7 @@ package transfer
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -22,16 +23,28 @@ func compressed(name string) bool { return strings.HasSuffix(name, ".gz") }
 // ExportFile writes the node at from to the file name, in the database's export
 // format, compressed if the name ends in ".gz". The file appears under its name
 // only when it is complete and on the disk; on an error it does not, and a file
-// that had that name before is left as it was. report, if not nil, is called
-// now and then, from another goroutine.
+// that had that name before is left as it was. A symbolic link is followed; a
+// device or a pipe has no complete state, and is written to as it is. report, if
+// not nil, is called now and then, from another goroutine.
 func (c *Client) ExportFile(ctx context.Context, from Target, name string, report func(Progress)) (Progress, error) {
+	if info, err := os.Stat(name); err == nil {
+		if info.IsDir() {
+			return Progress{}, fmt.Errorf("%s is a directory; give the name of a file", name)
+		}
+		if !info.Mode().IsRegular() {
+			return c.exportTo(ctx, from, name, report)
+		}
+		if name, err = filepath.EvalSymlinks(name); err != nil {
+			return Progress{}, err
+		}
+	}
 	dir := filepath.Dir(name)
 	// Created here rather than by os.CreateTemp, whose files nobody but the owner
 	// may read: the export is to have the mode that the user's umask gives.
 	temp := filepath.Join(dir, fmt.Sprintf(".%s.%d.tmp", filepath.Base(name), os.Getpid()))
 	f, err := os.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
 	if err != nil {
-		return Progress{}, err
+		return Progress{}, fmt.Errorf("a file in %s cannot be made: %w", dir, errors.Unwrap(err))
 	}
 	defer os.Remove(temp) // fails, as it should, once the file has been renamed
 	defer f.Close()
@@ -50,6 +63,21 @@ func (c *Client) ExportFile(ctx context.Context, from Target, name string, repor
 		return p, err
 	}
 	return p, syncDir(dir)
+}
+
+// exportTo exports into a file that is no regular one. Renaming another over it
+// would take a device away from the whole machine.
+func (c *Client) exportTo(ctx context.Context, from Target, name string, report func(Progress)) (Progress, error) {
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		return Progress{}, err
+	}
+	defer f.Close()
+	p, err := c.Export(ctx, from, f, compressed(name), report)
+	if err != nil {
+		return p, err
+	}
+	return p, f.Close()
 }
 
 // syncDir makes a rename in dir survive a power cut.

@@ -124,6 +124,7 @@ func (r *importRun) do(ctx context.Context, in io.Reader, compress bool) (Progre
 		}
 		src = gz
 	}
+	src = withoutBOM(src)
 	if r.o.Replace && r.state.Leaves == 0 {
 		if err := r.client.write(ctx, http.MethodDelete, r.to.rest("print", "silent"), nil); err != nil {
 			return r.now(), fmt.Errorf("deleting what is there: %w", err)
@@ -238,6 +239,18 @@ func (r *importRun) now() Progress {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.progress
+}
+
+// withoutBOM skips the mark that programs on Windows put before UTF-8.
+func withoutBOM(r io.Reader) io.Reader {
+	b, ok := r.(*bufio.Reader)
+	if !ok {
+		b = bufio.NewReader(r)
+	}
+	if head, _ := b.Peek(3); string(head) == "\xef\xbb\xbf" {
+		b.Discard(3)
+	}
+	return b
 }
 
 type countingReader struct {

@@ -3,10 +3,12 @@ package transfer
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -27,6 +29,9 @@ type Target struct {
 // ".json" behind the path.
 func ParseURL(raw string) (Target, error) {
 	u, err := url.Parse(raw)
+	if err != nil && !strings.Contains(raw, "://") {
+		u, err = &url.URL{}, nil // host:port alone is told below what is missing
+	}
 	if err != nil {
 		return Target{}, fmt.Errorf("%q is not a URL: %w", raw, errors.Unwrap(err))
 	}
@@ -81,6 +86,9 @@ type Client struct {
 	// RetryFor is how long one request is tried again while the server cannot
 	// be reached or says that it cannot serve now; 0 is one minute, negative never.
 	RetryFor time.Duration
+	// Waiting, if not nil, is called before the first repetition of each request,
+	// with what made it necessary. It may be called from several goroutines.
+	Waiting func(why error)
 }
 
 var defaultHTTP = &http.Client{Transport: &http.Transport{
@@ -112,6 +120,22 @@ func (e *StatusError) temporary() bool {
 	return false
 }
 
+// firstWait is the time before a request is tried again; it doubles each time.
+const firstWait = 100 * time.Millisecond
+
+// hopeless tells errors of reaching a server that time does not mend: what answers is
+// not what the URL says, or cannot be trusted.
+func hopeless(err error) bool {
+	var (
+		record tls.RecordHeaderError
+		cert   *tls.CertificateVerificationError
+		name   *net.DNSError
+	)
+	return errors.As(err, &record) || errors.As(err, &cert) ||
+		errors.As(err, &name) && name.IsNotFound ||
+		errors.Is(err, http.ErrSchemeMismatch)
+}
+
 // do sends a request until it has an answer, and returns the response if that
 // is 2xx. Only for requests that may be repeated.
 func (c *Client) do(ctx context.Context, method, url string, body []byte) (*http.Response, error) {
@@ -119,22 +143,25 @@ func (c *Client) do(ctx context.Context, method, url string, body []byte) (*http
 	if patience == 0 {
 		patience = time.Minute
 	}
-	start, wait := time.Now(), 100*time.Millisecond
+	start, wait := time.Now(), firstWait
 	for {
 		resp, err := c.once(ctx, method, url, body)
 		if err == nil {
 			return resp, nil
 		}
 		var status *StatusError
-		if errors.As(err, &status) && !status.temporary() || ctx.Err() != nil {
+		if errors.As(err, &status) && !status.temporary() || ctx.Err() != nil || hopeless(err) {
 			return nil, err
 		}
 		if time.Since(start)+wait > patience {
 			return nil, err
 		}
+		if c.Waiting != nil && wait == firstWait {
+			c.Waiting(err)
+		}
 		select {
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, fmt.Errorf("given up (%w) while it was tried again after: %w", context.Cause(ctx), err)
 		case <-time.After(wait):
 		}
 		wait = min(2*wait, 5*time.Second)

@@ -30,7 +30,7 @@ func TestParseURL(t *testing.T) {
 		{"http://h/a%20%C3%A9", "http://h/a%20%C3%A9", ""},
 		{"http://h/a?auth=1", "", "has no meaning"},
 		{"http://h/a.b", "", "path"},
-		{"127.0.0.1:9000/a", "", "not a URL"},
+		{"127.0.0.1:9000/a", "", "expected http://"},
 		{"localhost:9000/a", "", "not the URL of a server"},
 		{"file:///tmp/x", "", "not the URL of a server"},
 	} {
