@@ -3,15 +3,17 @@ package db
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"rebase/vlog"
 )
 
 // The apply loop reads ahead in pieces of readBytes, and lets those who wait for the barrier in
-// after at most groupEntries.
+// after at most groupEntries or groupTime: a change told to thousands takes milliseconds.
 const (
 	readBytes    = 4 << 20
 	groupEntries = 256
+	groupTime    = 5 * time.Millisecond
 )
 
 func (d *DB) applyLoop(ctx context.Context) {
@@ -38,8 +40,8 @@ func (d *DB) applyUpTo(ctx context.Context, next vlog.Position) error {
 		return err
 	}
 	for len(entries) > 0 {
-		n := min(len(entries), groupEntries)
-		if err := d.applyGroup(entries[:n]); err != nil {
+		n, err := d.applyGroup(entries)
+		if err != nil {
 			return err
 		}
 		entries = entries[n:]
@@ -47,15 +49,20 @@ func (d *DB) applyUpTo(ctx context.Context, next vlog.Position) error {
 	return nil
 }
 
-func (d *DB) applyGroup(entries []vlog.Entry) error {
+// applyGroup applies as many of the entries as the barrier may be held for, and returns how many.
+func (d *DB) applyGroup(entries []vlog.Entry) (n int, err error) {
 	d.barrier.Lock()
 	defer d.barrier.Unlock()
-	for _, e := range entries {
-		if err := d.applyEntry(e); err != nil {
-			return fmt.Errorf("apply entry %d: %w", e.Pos, err)
+	begin := time.Now() // it decides nothing but who waits how long
+	for n < min(len(entries), groupEntries) {
+		if err := d.applyEntry(entries[n]); err != nil {
+			return n, fmt.Errorf("apply entry %d: %w", entries[n].Pos, err)
+		}
+		if n++; time.Since(begin) > groupTime {
+			break
 		}
 	}
-	return nil
+	return n, nil
 }
 
 // applyEntry decides one entry, tells the observer, and answers the proposer.

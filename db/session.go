@@ -143,7 +143,8 @@ func (s *Session) Confirm(seq uint64) {
 }
 
 // Propose queues op and returns. done is called once, on the apply goroutine and after the
-// observer has seen the change, or at once if the operation is refused; it must not block.
+// observer has seen the change; or at once, before Propose returns, if the operation is invalid;
+// or on some goroutine if the session or the database takes nothing more. It must not block.
 // Propose blocks only while the database's queue is full.
 func (s *Session) Propose(op *Op, done func(Result)) {
 	if s.ns != "" {
