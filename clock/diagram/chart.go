@@ -69,8 +69,7 @@ func (l *layout) labelWidth(m int) float64 {
 // arrange finds a place for everything.
 //
 // A mark's column is the length of the longest path to it, so a picture is as short
-// as it can be and its arrows point to the right. Where an arrow would run through another
-// mark or its label, its end moves a column further, and all that depends on it.
+// as it can be and its arrows point to the right. Then clear makes room for arrows.
 func arrange(c *Chart) *layout {
 	l := &layout{Chart: c, column: make([]int, len(c.Marks)), below: make([]bool, len(c.Marks)), gap: minGap}
 	names := 0
@@ -92,30 +91,10 @@ func arrange(c *Chart) *layout {
 			into[a.To] = i
 		}
 	}
-	least := make([]int, len(c.Marks))
-	tries := make([]int, len(c.Arrows)+len(c.Bonds))
-	for {
-		l.place(bond, into, least)
-		l.sides()
-		moved := false
-		for i, a := range c.Arrows {
-			if a.To >= 0 && tries[i] < 4 && len(c.Marks) <= 400 && l.hits(a.From, a.To) {
-				tries[i]++
-				least[a.To] = l.column[a.To] + 1
-				moved = true
-				break // all has changed
-			}
-		}
-		for i, b := range c.Bonds {
-			if j := len(c.Arrows) + i; !moved && tries[j] < 4 && len(c.Marks) <= 400 && l.hits(b.A, b.B) {
-				tries[j]++
-				least[b.A] = l.column[b.A] + 1
-				moved = true
-			}
-		}
-		if !moved {
-			break
-		}
+	l.place(bond, into, make([]int, len(c.Marks)))
+	l.sides()
+	if len(c.Marks) <= crowd {
+		l.clear(bond, into)
 	}
 
 	last := 0
@@ -128,6 +107,45 @@ func arrange(c *Chart) *layout {
 	return l
 }
 
+const (
+	crowd = 400 // of more marks no picture is clear, and to try takes long
+	reach = 4   // columns that a mark moves to make room for its arrow
+)
+
+// clear moves the end of an arrow or bond that runs through other marks or their labels to
+// the column, of the next few, where it disturbs the least; and all that depends on it.
+func (l *layout) clear(bond, into map[int]int) {
+	least := make([]int, len(l.Marks)) // columns that marks must not be left of
+	for m := range l.Marks {           // in order: what moves does not move what came before it
+		from := -1
+		if a, ok := into[m]; ok {
+			from = l.Arrows[a].From
+		} else if other, ok := bond[m]; ok && other > m {
+			from = other
+		}
+		if from < 0 {
+			continue
+		}
+		start := l.column[m]
+		best, fewest := start, l.hits(from, m)
+		if fewest == 0 {
+			continue
+		}
+		for column := start + 1; column <= start+reach && fewest > 0; column++ {
+			least[m] = column
+			l.place(bond, into, least)
+			l.sides()
+			if n := l.hits(from, m); n < fewest {
+				best, fewest = column, n
+			}
+		}
+		least[m] = best
+		l.place(bond, into, least)
+		l.sides()
+	}
+}
+
+// place gives each mark its column.
 func (l *layout) place(bond, into map[int]int, least []int) {
 	next := make([]int, len(l.Lines)) // the first free column of each line
 	want := func(m int) int {
@@ -187,41 +205,50 @@ func (l *layout) sides() {
 	}
 }
 
-// passing is the number of arrows through m's label.
+// passing is how much arrows and bonds disturb m.
 func (l *layout) passing(m int) int {
 	n := 0
 	for _, a := range l.Arrows {
-		if a.To >= 0 && a.From != m && a.To != m && l.through(l.at(a.From), l.at(a.To), m) {
-			n++
+		if a.To >= 0 && a.From != m && a.To != m {
+			n += l.through(l.at(a.From), l.at(a.To), m)
 		}
 	}
 	for _, b := range l.Bonds {
-		if b.A != m && b.B != m && l.through(l.at(b.A), l.at(b.B), m) {
-			n++
+		if b.A != m && b.B != m {
+			n += l.through(l.at(b.A), l.at(b.B), m)
 		}
 	}
 	return n
 }
 
-// hits tells whether a line between two marks runs through another one or its label.
-func (l *layout) hits(from, to int) bool {
+// hits is how much a line between two marks disturbs others.
+func (l *layout) hits(from, to int) int {
 	p, q := l.at(from), l.at(to)
+	n := 0
 	for m := range l.Marks {
-		if m != from && m != to && l.through(p, q, m) {
-			return true
+		if m != from && m != to {
+			n += l.through(p, q, m)
 		}
 	}
-	return false
+	return n
 }
 
-// through tells whether the line from p to q runs through m's dot or its label.
-func (l *layout) through(p, q point, m int) bool {
+// through is how much the line from p to q disturbs m: 0 if it keeps clear of it, 1 if it
+// runs through the label, and more if through the dot, as if it had to do with the event.
+func (l *layout) through(p, q point, m int) int {
 	c := l.at(m)
 	half := l.labelWidth(m)/2 + 2
+	low, high := c.y-44, c.y-radius
 	if l.below[m] {
-		return crosses(p, q, c.x-half, c.y+radius, c.x+half, c.y+44) || crosses(p, q, c.x-12, c.y-12, c.x+12, c.y+12)
+		low, high = c.y+radius, c.y+44
 	}
-	return crosses(p, q, c.x-half, c.y-44, c.x+half, c.y-radius) || crosses(p, q, c.x-12, c.y-12, c.x+12, c.y+12)
+	switch {
+	case crosses(p, q, c.x-12, c.y-12, c.x+12, c.y+12):
+		return 4
+	case crosses(p, q, c.x-half, low, c.x+half, high):
+		return 1
+	}
+	return 0
 }
 
 // crosses tells whether the line from p to q has a point in the rectangle.
