@@ -269,7 +269,8 @@ func (w *worker) register(c *harness.Conn) {
 		body:   fmt.Appendf(nil, `{"p":"/","d":{"presence/%s":null,"ended/%s":{".sv":{"increment":1}}}}`, w.name, w.name),
 		queues: []change{{path: "presence/" + w.name}, {path: "ended/" + w.name, add: 1}}})
 	w.n++
-	w.send(c, &op{n: w.n, action: "p", resend: true,
+	// Not sent again: the end of its session undoes it, and every session says it anew.
+	w.send(c, &op{n: w.n, action: "p",
 		body:    fmt.Appendf(nil, `{"p":"/presence/%s","d":%d}`, w.name, w.n),
 		changes: []change{{path: "presence/" + w.name, leaves: map[string]string{"": strconv.Itoa(w.n)}}}})
 }

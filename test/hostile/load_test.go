@@ -42,8 +42,10 @@ func (a *target) pipeline(c *harness.Conn, n int, request func(i int) (action, b
 }
 
 func TestHalfOpenSockets(t *testing.T) {
-	a := attacked(t, 800*mib)
+	// What a connection may hold of an unfinished message is bounded, what all may
+	// hold together is not: the bound grows with their number.
 	each := size(200, 2000)
+	a := attacked(t, 500*mib+int64(each)*3*mib/2)
 	raise(t, 4*each+200)
 	var open []net.Conn
 	for _, first := range []string{"", "G", "GET /.ws?v=5 HTTP/1.1\r\nHost: x\r\nUpgr", "PUT /x.json?ns=hostile HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n{"} {
@@ -193,6 +195,12 @@ func TestThousandsOfConnections(t *testing.T) {
 		}
 		a.until("all connections are gone", func() bool { return a.metric(`rebase_connections{transport="ws"}`) <= idle })
 	}
+	// The server forgets a connection wholly when its next check would have been due.
+	if heap := "go_memstats_heap_alloc_bytes"; size(0, 1) == 1 {
+		before := a.metric(heap)
+		time.Sleep(100 * time.Second)
+		t.Logf("heap after the last wave %.0f MiB, later %.0f MiB", before/mib, a.metric(heap)/mib)
+	}
 	t.Logf("%d connections three times: %d, %d, %d MiB in all", n, peaks[0]/mib, peaks[1]/mib, peaks[2]/mib)
 	if peaks[2] > peaks[0]+peaks[0]/4+50*mib {
 		t.Error("memory does not come back")
@@ -241,7 +249,7 @@ func TestFloodsWithoutReading(t *testing.T) {
 		batch := bytes.Repeat(frame, 100)
 		floods.Go(func() {
 			for range (64 << 20) / len(batch) {
-				c.SetWriteDeadline(time.Now().Add(3 * time.Second))
+				c.SetWriteDeadline(time.Now().Add(2 * time.Second))
 				if _, err := c.Write(batch); err != nil {
 					stuck[i] = errors.Is(err, os.ErrDeadlineExceeded)
 					return
