@@ -5,7 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
+	"log"
 	"net"
 	"net/http"
 	"strings"
@@ -44,12 +44,13 @@ func (s *Server) routes() http.Handler {
 	}
 	administration := admin.New(admin.Options{
 		Gatherer: s.metrics.registry, Ready: ready, Version: s.o.Version, Started: time.Now(),
+		Profiles: s.o.Debug || loopback(s.o.Listen),
 	})
 	var demonstration http.Handler
 	if s.o.Demo {
 		demonstration = demo.Handler()
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return reportPanics(s.log, func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.Path
 		switch {
 		case path == "/.ws":
@@ -63,6 +64,10 @@ func (s *Server) routes() http.Handler {
 			demonstration.ServeHTTP(w, r)
 		case strings.HasPrefix(path, admin.Prefix):
 			administration.ServeHTTP(w, r)
+		case path == "/favicon.ico":
+			// Browsers ask for it wherever they are; an error would be in each page's console.
+			w.Header().Set("Cache-Control", "max-age=86400")
+			w.WriteHeader(http.StatusNoContent)
 		default:
 			s.rest.ServeHTTP(w, r)
 		}
@@ -82,7 +87,7 @@ func listen(o Options) (*httpServer, error) {
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug), // clients' mistakes, mostly
+		ErrorLog:          log.New(httpLog{o.Logger}, "", 0),
 		Protocols:         new(http.Protocols),
 	}}
 	h.server.Protocols.SetHTTP1(true)
@@ -104,22 +109,28 @@ func listen(o Options) (*httpServer, error) {
 	}
 	l, err := net.Listen("tcp", o.Listen)
 	if err != nil {
-		e := &StartError{Kind: KindAddress, What: "cannot listen on " + o.Listen, Err: err}
-		switch {
-		case errors.Is(err, syscall.EADDRINUSE):
-			e.Advice = "Another program is using this port. End it, or choose another with --listen; port 0 picks a free one."
-		case errors.Is(err, syscall.EACCES):
-			e.Advice = "Ports below 1024 need a privilege. Choose a higher one with --listen."
-		case errors.Is(err, syscall.EADDRNOTAVAIL):
-			e.Advice = "This machine does not have that address."
-		default:
-			e.Advice = "Give --listen an address of this machine and a port, for example 127.0.0.1:9000."
-		}
-		return nil, e
+		return nil, addressError(o.Listen, err)
 	}
 	h.listener = &listener{Listener: l}
 	h.url = scheme + "://" + reachable(h.listener.Addr(), o.Listen)
 	return h, nil
+}
+
+// addressError says why an address cannot be listened on, and what to do.
+func addressError(address string, err error) error {
+	e := &StartError{Kind: KindAddress, What: "cannot listen on " + address, Err: err}
+	var name *net.DNSError
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		e.Advice = "Another program is using this port. End it, or choose another with --listen; port 0 picks a free one."
+	case errors.Is(err, syscall.EACCES):
+		e.Advice = "Ports below 1024 need a privilege. Choose a higher one with --listen."
+	case errors.Is(err, syscall.EADDRNOTAVAIL), errors.As(err, &name):
+		e.Advice = "This machine does not have that address."
+	default:
+		e.Advice = "Give --listen an address of this machine and a port, for example 127.0.0.1:9000."
+	}
+	return e
 }
 
 // reachable words the listener's address so that it can be put into a browser

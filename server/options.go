@@ -26,6 +26,9 @@ type Options struct {
 	Open bool
 	// Demo serves the demo page.
 	Demo bool
+	// Debug serves profiles at /_rebase/debug/pprof/ also to other machines. On an
+	// address of the loopback they are always there.
+	Debug bool
 	// TLSCert and TLSKey are files in PEM; both or none.
 	TLSCert, TLSKey string
 
@@ -99,6 +102,9 @@ func (e *StartError) Unwrap() error { return e.Err }
 
 // checkOpen refuses to admit everyone from other machines unless told to.
 func checkOpen(o Options) error {
+	if _, _, err := net.SplitHostPort(o.Listen); err != nil {
+		return addressError(o.Listen, err)
+	}
 	if o.Open || loopback(o.Listen) {
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -28,10 +29,10 @@ type Options struct {
 	Ready    func(ctx context.Context) error // nil error: the server can take writes; nil: always ready
 	Version  string                          // of the program, "" is "unknown"
 	Started  time.Time                       // of the process, for the uptime; zero: not told
+	Profiles bool                            // serve the Go profiles at /_rebase/debug/pprof/; false: not found
 }
 
-// New returns the handler of the four paths below [Prefix]. Everything else is
-// 404.
+// New returns the handler of the paths below [Prefix]. Everything else is 404.
 func New(o Options) http.Handler {
 	if o.Version == "" {
 		o.Version = "unknown"
@@ -52,6 +53,10 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		answer(w, http.StatusMethodNotAllowed, status{Status: "error", Error: "method not allowed"})
+		return
+	}
+	if name, ok := strings.CutPrefix(r.URL.Path, profilesPrefix); ok && h.o.Profiles {
+		profile(w, r, name)
 		return
 	}
 	switch r.URL.Path {

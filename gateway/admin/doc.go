@@ -1,6 +1,7 @@
 // Package admin answers what operators and their machines ask of a running
 // server: /_rebase/metrics, /_rebase/health, /_rebase/ready and
-// /_rebase/version.
+// /_rebase/version; and, if it is told to, Go's profiles of the process at
+// /_rebase/debug/pprof/.
 //
 // Health says that the process answers, and nothing else: an orchestrator that
 // restarts a server over it must not do so because a disk is slow. Ready says
