@@ -20,6 +20,7 @@ type serveCmd struct {
 	Data    string `default:"./rebase-data" type:"path" help:"Folder of the data, ./rebase-data if not given; it is made if it does not exist." placeholder:"DIR"`
 	Demo    bool   `help:"Serve a demonstration page, and print its address."`
 	Open    bool   `help:"Let everyone who reaches the address read and write everything. Needed to listen on other than a loopback address while there are no security rules."`
+	Debug   bool   `help:"Serve profiles at /_rebase/debug/pprof/ also on other than a loopback address."`
 	TLSCert string `name:"tls-cert" type:"existingfile" help:"Certificate chain, in PEM; turns on HTTPS and WSS." placeholder:"FILE"`
 	TLSKey  string `name:"tls-key" type:"existingfile" help:"The certificate's key, in PEM." placeholder:"FILE"`
 
@@ -42,7 +43,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	defer cancel()
 
 	s, err := server.Start(ctx, server.Options{
-		Listen: c.Listen, Data: c.Data, Open: c.Open, Demo: c.Demo, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
+		Listen: c.Listen, Data: c.Data, Open: c.Open, Demo: c.Demo, Debug: c.Debug, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
 		LogRetain: int64(c.LogRetain), CheckpointEvery: c.CheckpointEvery, CacheBytes: int64(c.Cache),
 		Logger: logger, Version: version,
 	})
@@ -59,7 +60,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 		logger.Error("the server has failed and ends", "err", s.Err())
 	}
 	go func() {
-		<-signals
+		secondSignal(signals, time.Now())
 		logger.Warn("ended by a second signal, without waiting; the next start recovers from the log")
 		os.Exit(exitForced)
 	}()
@@ -74,6 +75,20 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	}
 	logger.Info("ended")
 	return nil
+}
+
+// signalEcho is how soon after the first a further signal is taken for the same one.
+// timeout(1), npm and others send a signal to the process and to its group.
+const signalEcho = 500 * time.Millisecond
+
+// secondSignal waits for a signal that is not an echo of the one at first.
+func secondSignal(signals <-chan os.Signal, first time.Time) {
+	for {
+		<-signals
+		if time.Since(first) >= signalEcho {
+			return
+		}
+	}
 }
 
 // banner greets on standard output. Its last line, "listening on URL", is for
@@ -91,7 +106,7 @@ func (c *serveCmd) banner(w io.Writer, s *server.Server) {
 		case c.Open:
 			row("access", "OPEN: everyone who reaches this address reads and writes everything (--open)")
 		default:
-			row("access", "open to every program on this machine, closed to all others")
+			row("access", "open to every program and every web page on this machine, closed to other machines")
 		}
 		fmt.Fprintf(w, "\n  In an app:  initializeApp({ databaseURL: %q })\n\n", s.URL()+"/?ns=my-app")
 	}

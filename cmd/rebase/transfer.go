@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -45,7 +46,7 @@ func (c *importCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return &usageError{err}
 	}
-	client := &transfer.Client{Token: c.Token}
+	client := &transfer.Client{Token: c.Token, Waiting: waiting(std.err, c.Quiet)}
 	o := transfer.ImportOptions{Replace: c.Replace, Restart: c.Restart, InFlight: c.InFlight, BatchBytes: int(c.Batch)}
 	var total int64 = -1
 	if info, err := os.Stat(c.File); c.File != stdio && err == nil {
@@ -78,7 +79,7 @@ func (c *exportCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return &usageError{err}
 	}
-	client := &transfer.Client{Token: c.Token}
+	client := &transfer.Client{Token: c.Token, Waiting: waiting(std.err, c.Quiet)}
 	meter := newMeter(std.err, "exporting", -1, c.Quiet)
 	var p transfer.Progress
 	if c.Output == stdio {
@@ -92,6 +93,17 @@ func (c *exportCmd) Run(ctx context.Context, std streams) error {
 	}
 	meter.summary("exported", p)
 	return nil
+}
+
+// waiting says once that the server is waited for: a minute without a word looks like a program that hangs.
+func waiting(w io.Writer, quiet bool) func(error) {
+	if quiet {
+		return nil
+	}
+	var once sync.Once
+	return func(why error) {
+		once.Do(func() { fmt.Fprintf(w, "rebase: %v; trying again for a minute\n", why) })
+	}
 }
 
 // meter shows how a transfer gets on: a bar on a terminal, else one line at
