@@ -228,7 +228,8 @@ func raise(t *testing.T, n int) {
 
 // Clients that ask and never read the answers are not read either, after a while.
 func TestFloodsWithoutReading(t *testing.T) {
-	a := attacked(t, 900*mib)
+	stuck := make([]bool, size(20, 200))
+	a := attacked(t, 600*mib+int64(len(stuck))*3*mib)
 	c := a.dial()
 	if m := a.call(c, "p", `{"p":"/flood","d":"`+strings.Repeat("x", 200<<10)+`"}`); m.Status != "ok" {
 		t.Fatalf("%+v", m)
@@ -241,7 +242,6 @@ func TestFloodsWithoutReading(t *testing.T) {
 		`"a":"nonsense"`,
 	}
 	var floods sync.WaitGroup
-	stuck := make([]bool, size(20, 200))
 	for i := range stuck {
 		c := a.dial()
 		c.Conn.(*net.TCPConn).SetReadBuffer(64 << 10)
