@@ -49,6 +49,7 @@ type client struct {
 	queued   bool          // via.ready has been called
 	progress chan struct{} // closed when something was sent, answered, or ended; nil if nobody waits
 	results  uint64        // proposals whose results have come
+	proving  bool          // a timer will call prove
 	ended    bool
 	timed    timed
 }
@@ -69,6 +70,7 @@ func (s *Server) newClient(ns, previous, kind string) *client {
 	c.m.ns = ns
 	c.m.out.epoch = 1
 	c.m.live.heard = s.wheel.elapsed()
+	c.m.live.sent = c.m.live.heard - probePause // the first answer need not wait
 	c.timed.ticker = c
 	return c
 }
@@ -280,17 +282,34 @@ func (c *client) result(slot uint64, r db.Result) {
 		seq = c.results
 	}
 	c.m.fill(slot, status, payload, seq)
-	if c.m.out.answered > c.m.live.confirmed && c.via.name() == "ws" {
-		c.expectConfirm()
-	}
+	c.prove()
 	c.progressed()
 	c.kick()
 }
 
-// expectConfirm makes the wheel ask for a sign that the answers have arrived. The caller holds mu.
-func (c *client) expectConfirm() {
+// prove sees to it that the client proves the receipt of its answers. The caller holds mu.
+func (c *client) prove() {
+	l, answered := &c.m.live, c.m.out.answered
+	if answered <= l.confirmed || l.waiting || c.ended || c.via.name() != "ws" {
+		return // a pong leads here again; polls prove by themselves
+	}
 	now := c.srv.wheel.elapsed()
-	c.srv.wheel.schedule(&c.timed, max(c.m.live.due(now, c.m.out.answered), now+confirmPause))
+	switch {
+	case l.mute:
+		c.srv.wheel.schedule(&c.timed, max(l.proofDue(), now+probePause))
+	case l.prove(now, answered):
+		c.m.out.control(appendFrame(nil, ws.OpPing, pingPayload(answered)))
+	case !c.proving:
+		// The wheel is too coarse for this, and there is at most one such timer for each ping.
+		c.proving = true
+		time.AfterFunc(l.proofDue()-now, func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.proving = false
+			c.prove()
+			c.kick()
+		})
+	}
 }
 
 // listen sends the data, answers, and lets the changes follow.
@@ -529,6 +548,7 @@ func (c *client) resync() {
 	}
 	c.mu.Lock()
 	c.m.out.caughtUp()
+	c.prove()
 	c.progressed()
 	c.kick()
 	again := c.m.out.needsResync() && !c.queued && !c.ended
@@ -542,9 +562,8 @@ func (c *client) resync() {
 func (c *client) pong(payload []byte) {
 	c.mu.Lock()
 	seq, ok := c.m.live.pong(payload)
-	if c.m.out.answered > c.m.live.confirmed { // more has been answered since the ping
-		c.expectConfirm()
-	}
+	c.prove() // more may have been answered since the ping
+	c.kick()
 	c.mu.Unlock()
 	if ok {
 		c.sess.Confirm(seq)
@@ -587,7 +606,7 @@ func (c *client) tick(now time.Duration) time.Duration {
 	}
 	c.mu.Unlock()
 	if arrived {
-		c.sess.Confirm(answered)
+		go c.sess.Confirm(answered) // it may have to wait for the database, the wheel must not
 	}
 	return t.next
 }

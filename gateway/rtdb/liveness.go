@@ -10,15 +10,17 @@ import (
 const (
 	pingAfter    = 60 * time.Second // of silence
 	giveUpAfter  = pingAfter + 30*time.Second
-	confirmPause = 250 * time.Millisecond
+	confirmPause = 50 * time.Millisecond  // between two pings for receipts
+	probePause   = 250 * time.Millisecond // between two looks at a mute client's socket
 )
 
 // liveness decides when a client is pinged and when it is given up.
 //
 // A ping has a second use. The protocol has no acknowledgement of answers, and SDKs send a write again when its answer
 // did not arrive. A WebSocket ping that follows an answer in the stream and carries the number of the last
-// answered proposal proves by its pong that all answers up to it have arrived, so the server can forget those writes. At most one ping is
-// outstanding, and while there are unproven answers one goes out every confirmPause.
+// answered proposal proves by its pong that all answers up to it have arrived, so the server can forget those writes. As long as it
+// has no proof, a client that comes back and makes its last write once more is taken to send it again, so the proof must not
+// be slow: the ping follows the answer at once. A busy client has at most one ping outstanding, and one every confirmPause.
 //
 // A mute client cannot take pings (see takesPings). For it, what its kernel has acknowledged must do.
 type liveness struct {
@@ -46,13 +48,14 @@ func (l *liveness) tick(now time.Duration, answered uint64) (t tick) {
 		t.giveUp = true
 		return t
 	case l.mute:
-		if answered > l.confirmed && now-l.sent >= confirmPause {
+		if answered > l.confirmed && now-l.sent >= probePause {
 			l.sent, t.probe = now, true
 		}
-	case silence >= pingAfter && l.sent < l.heard+pingAfter,
-		answered > l.confirmed && !l.waiting && now-l.sent >= confirmPause:
+	case silence >= pingAfter && l.sent < l.heard+pingAfter:
 		l.sent, l.waiting, l.ping = now, true, answered
 		t.ping, t.payload = true, answered
+	default:
+		t.ping, t.payload = l.prove(now, answered), answered
 	}
 	t.next = l.due(now, answered)
 	return t
@@ -65,9 +68,26 @@ func (l *liveness) due(now time.Duration, answered uint64) time.Duration {
 		next = l.heard + pingAfter
 	}
 	if answered > l.confirmed && !l.waiting {
-		next = min(next, max(l.sent+confirmPause, now+1))
+		next = min(next, max(l.proofDue(), now+1))
 	}
 	return next
+}
+
+// proofDue is when the next look for a receipt may be taken.
+func (l *liveness) proofDue() time.Duration {
+	if l.mute {
+		return l.sent + probePause
+	}
+	return l.sent + confirmPause
+}
+
+// prove reports whether a ping is to follow the answers now.
+func (l *liveness) prove(now time.Duration, answered uint64) (ping bool) {
+	if l.mute || l.waiting || answered <= l.confirmed || now < l.proofDue() {
+		return false
+	}
+	l.sent, l.waiting, l.ping = now, true, answered
+	return true
 }
 
 // pong takes the payload of a pong and returns the proposal that is now known to be answered; ok is false for a pong that
