@@ -54,6 +54,9 @@ func openData(ctx context.Context, o Options, m *metrics) (_ *data, err error) {
 	provider := local.Provider(local.Options{
 		FS: fs, Root: fs.PathJoin(o.Data, "log"), SegmentBytes: o.SegmentBytes,
 		Logger: o.Logger, OnCommit: m.commit,
+		// A damaged log must stop the start, not surprise at a later read. What is kept is bounded by LogRetain, and
+		// is read at gigabytes per second.
+		VerifyAll: true,
 	})
 	log, err := vlog.Open(ctx, vlog.Options{
 		Meta:      local.FileMeta(o.Data, fs),
