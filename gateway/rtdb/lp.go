@@ -28,6 +28,10 @@ const (
 	pollIdle = 45 * time.Second
 	// pollHold is how long a poll is held back; clients themselves start a new one after 25 seconds.
 	pollHold = 50 * time.Second
+	// pollGone is how long a client whose poll broke off may be without another. SDKs never repeat such a poll.
+	pollGone = 10 * time.Second
+	// pollRenewed is the age from which a poll may cross with the next one of its client.
+	pollRenewed = 20 * time.Second
 	// pollBytes is how much goes into one response, at least one message.
 	pollBytes = 256 << 10
 	// maxPolls bounds the requests of a client that are under way, and those whose messages are.
@@ -49,15 +53,47 @@ type lpTransport struct {
 	taking    int     // requests whose messages are being carried out
 	responses int     // number of the next response
 	seen      time.Duration
-	left      [][]byte // the last messages, when the session goes on elsewhere
-	over      bool     // no response follows the one that has what is left
-	sent      uint64   // the last proposal whose answer is in a response
+	gone      bool   // the last poll broke off
+	left      []item // the last messages, when the session goes on elsewhere
+	over      bool   // no response follows the one that has what is left
+	receipts  pollReceipts
 }
 
 // poll is a request that waits for output.
 type poll struct {
-	wake chan struct{}
-	now  bool // answer it, even with nothing
+	wake  chan struct{}
+	begun time.Duration
+	now   bool // answer it, even with nothing
+}
+
+// pollReceipts finds out which answers have arrived from the polls that come. A client has at most two requests under way,
+// and the second only to say something: one that says nothing is sent when there is no other. (A client whose response breaks off polls no
+// more.) So such a poll proves that all responses have arrived, as does any poll while another is held; one
+// with messages may have been sent while the last response was on its way. A client also polls anew
+// when a poll is too old, and that may cross with the response to the old one.
+type pollReceipts struct {
+	sent      uint64 // the last proposal whose answer is in a response
+	before    uint64 // the same, without the last response
+	crossing  bool   // the last response went to an old poll
+	confirmed uint64
+}
+
+// responded notes a response; taken is the last proposal whose answer is in it or in an earlier one.
+func (r *pollReceipts) responded(taken uint64, age time.Duration) {
+	r.before, r.sent, r.crossing = r.sent, taken, age >= pollRenewed
+}
+
+// polled notes a new poll and returns the last proposal whose answer has arrived; ok is false if that is no news.
+func (r *pollReceipts) polled(held, says bool) (seq uint64, ok bool) {
+	seq = r.before
+	if held || !says && !r.crossing {
+		seq = r.sent
+	}
+	if seq <= r.confirmed {
+		return 0, false
+	}
+	r.confirmed = seq
+	return seq, true
 }
 
 func (p *poll) signal() {
@@ -108,35 +144,28 @@ func (t *lpTransport) abort() {
 
 // endTransmission sends what is queued and says that the rest comes elsewhere. c.mu is held.
 func (t *lpTransport) endTransmission(items []item) {
-	t.left = texts(items)
-	t.left = append(t.left, controlFrame("n", emptyObj).text())
+	t.left = append(items, item{f: controlFrame("n", emptyObj)})
 	t.over = true
 	for _, p := range t.polls {
 		p.signal()
 	}
 }
 
-func texts(items []item) [][]byte {
-	out := make([][]byte, 0, len(items)+1)
-	for _, it := range items {
-		if text := it.f.text(); text != nil {
-			out = append(out, text)
-		}
-	}
-	return out
-}
-
 // tick ends a session whose client does not poll. c.mu is held.
 func (t *lpTransport) tick(now time.Duration) time.Duration {
-	if len(t.polls) == 0 && now-t.seen >= pollIdle {
-		t.c.srv.o.Logger.Info("a client polls no more; its session is ended", "ns", t.c.ns, "session", t.id, "after", pollIdle)
-		t.abort()
-		return 0
-	}
 	if len(t.polls) > 0 {
 		return now + pollIdle
 	}
-	return t.seen + pollIdle
+	patience := pollIdle
+	if t.gone {
+		patience = pollGone
+	}
+	if now-t.seen >= patience {
+		t.c.srv.o.Logger.Info("a client polls no more; its session is ended", "ns", t.c.ns, "session", t.id, "after", patience)
+		t.abort()
+		return 0
+	}
+	return t.seen + patience
 }
 
 // ServeLP serves /.lp.
@@ -217,9 +246,9 @@ func (s *Server) startPolling(w http.ResponseWriter, r *http.Request, q params) 
 	}
 	fmt.Fprintf(&b, "pLPCommand('start',%q,%q);\n", t.id, t.password)
 	c.mu.Lock()
-	body, _ := t.collect(nil)
+	first, _ := t.collect(nil)
 	c.mu.Unlock()
-	b.Write(body)
+	b.Write(t.render(first))
 	if err := script(w, b.Bytes()); err != nil {
 		t.abort()
 	}
@@ -229,17 +258,13 @@ func (s *Server) startPolling(w http.ResponseWriter, r *http.Request, q params) 
 func (t *lpTransport) servePoll(w http.ResponseWriter, r *http.Request, q params) {
 	c := t.c
 	segments, err := q.segments()
-	p := &poll{wake: make(chan struct{}, 1)}
-	var confirmed uint64
+	p := &poll{wake: make(chan struct{}, 1), begun: c.srv.wheel.elapsed()}
 	c.mu.Lock()
-	t.seen = c.srv.wheel.elapsed()
-	if len(t.polls) > 0 {
-		// A client with two requests under way has received all responses to earlier ones.
-		confirmed = t.sent
-		for _, older := range t.polls {
-			older.now = true
-			older.signal()
-		}
+	t.seen, t.gone = p.begun, false
+	confirmed, arrived := t.receipts.polled(len(t.polls) > 0, err != nil || len(segments) > 0)
+	for _, older := range t.polls {
+		older.now = true
+		older.signal()
 	}
 	tooMany := len(t.polls) >= maxPolls || t.taking >= maxPolls
 	if !tooMany {
@@ -251,7 +276,7 @@ func (t *lpTransport) servePoll(w http.ResponseWriter, r *http.Request, q params
 		http.Error(w, "too many polls", http.StatusTooManyRequests)
 		return
 	}
-	if confirmed > 0 {
+	if arrived {
 		c.sess.Confirm(confirmed)
 	}
 	if err == nil && len(segments) > 0 {
@@ -265,13 +290,13 @@ func (t *lpTransport) servePoll(w http.ResponseWriter, r *http.Request, q params
 	defer hold.Stop()
 	for {
 		c.mu.Lock()
-		body, ok := t.collect(p)
+		response, ok := t.collect(p)
 		if ok {
 			t.removePoll(p)
 		}
 		c.mu.Unlock()
 		if ok {
-			if err := script(w, body); err != nil {
+			if err := script(w, t.render(response)); err != nil {
 				t.abort() // the number of this response will never arrive, so nothing after it would be heard
 			}
 			return
@@ -285,7 +310,9 @@ func (t *lpTransport) servePoll(w http.ResponseWriter, r *http.Request, q params
 		case <-r.Context().Done():
 			c.mu.Lock()
 			t.removePoll(p)
+			t.gone = len(t.polls) == 0
 			c.mu.Unlock()
+			c.srv.wheel.schedule(&c.timed, c.srv.wheel.elapsed()+pollGone)
 			return
 		}
 	}
@@ -337,52 +364,72 @@ func (t *lpTransport) removePoll(p *poll) {
 	}
 }
 
-// collect makes the response to p, or to the request that begins the session; ok is false if there is nothing to say yet.
+// response is what a poll is answered with.
+type response struct {
+	number int
+	items  []item
+	last   bool // the connection ends with it
+}
+
+// collect takes what the response to p is to say, or to the request that begins the session; ok is false if there is nothing yet.
 // c.mu is held.
-func (t *lpTransport) collect(p *poll) (body []byte, ok bool) {
+func (t *lpTransport) collect(p *poll) (r response, ok bool) {
+	c := t.c
 	if p != nil && len(t.polls) > 0 && t.polls[0] != p {
-		return nil, false // the oldest first
+		return r, false // the oldest first
 	}
-	messages := t.left
-	t.left = nil
-	if t.c.via == t && messages == nil {
-		items := t.c.take(nil, pollBytes)
-		if messages = texts(items); len(items) > 0 {
-			t.sent = t.c.m.out.answered
-		}
-		if t.c.m.out.empty() {
-			t.c.drained()
+	r.items, t.left = t.left, nil
+	if c.via == t {
+		r.items = c.take(nil, pollBytes)
+		if c.m.out.empty() {
+			c.drained()
 		} else {
-			t.sent = 0 // a later answer is still queued, so nothing certain is known
-			t.c.queued = true
+			c.queued = true
 		}
 	}
-	if len(messages) == 0 && p != nil && !p.now && !t.over {
-		return nil, false
+	if len(r.items) == 0 && p != nil && !p.now && !t.over {
+		return r, false
 	}
-	body = append(body, "pRTLPCB("...)
-	body = strconv.AppendInt(body, int64(t.responses), 10)
-	body = append(body, ",["...)
-	size := 0
-	for i, m := range messages {
-		if i > 0 {
-			body = append(body, ',')
-		}
-		body = appendScriptJSON(body, m)
-		size += len(m)
+	var age time.Duration
+	if p != nil {
+		age = c.srv.wheel.elapsed() - p.begun
 	}
-	body = append(body, "]);\n"...)
-	if len(messages) > 0 {
-		t.c.srv.o.Metrics.MessagesOut(len(messages), size)
-	}
-	if t.over && (t.c.via != t || t.c.m.out.empty()) {
-		body = append(body, "pLPCommand('close',"...)
-		body = strconv.AppendInt(body, int64(t.responses), 10)
-		body = append(body, ");\n"...)
+	t.receipts.responded(c.m.out.taken, age)
+	r.number = t.responses
+	t.responses++
+	if r.last = t.over && (c.via != t || c.m.out.empty()); r.last {
 		t.abort()
 	}
-	t.responses++
-	return body, true
+	return r, true
+}
+
+// render makes a response's script. It may be long, so c.mu must not be held: changes of the database would wait.
+func (t *lpTransport) render(r response) []byte {
+	body := append([]byte(nil), "pRTLPCB("...)
+	body = strconv.AppendInt(body, int64(r.number), 10)
+	body = append(body, ",["...)
+	n, size := 0, 0
+	for _, it := range r.items {
+		text := it.f.text()
+		if text == nil {
+			continue // no message, but a frame of WebSockets
+		}
+		if n > 0 {
+			body = append(body, ',')
+		}
+		body = appendScriptJSON(body, text)
+		n, size = n+1, size+len(text)
+	}
+	body = append(body, "]);\n"...)
+	if n > 0 {
+		t.c.srv.o.Metrics.MessagesOut(n, size)
+	}
+	if r.last {
+		body = append(body, "pLPCommand('close',"...)
+		body = strconv.AppendInt(body, int64(r.number), 10)
+		body = append(body, ");\n"...)
+	}
+	return body
 }
 
 // appendScriptJSON appends JSON as a script can hold it: older browsers take two characters for ends of lines.

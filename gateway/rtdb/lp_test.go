@@ -416,3 +416,86 @@ func TestSwitchThatNeverEndsLeavesNothing(t *testing.T) {
 		t.Fatal("the second connection goes on")
 	}
 }
+
+// TestBrokenPollEndsTheSession: a browser that is killed says nothing, but its poll breaks off.
+func TestBrokenPollEndsTheSession(t *testing.T) {
+	r := newRig(t)
+	p := r.poller()
+	q := r.srv.polling(p.id, p.pw)
+	held := func(n int) func() bool {
+		return func() bool { q.c.mu.Lock(); defer q.c.mu.Unlock(); return len(q.polls) == n }
+	}
+	breakOff := func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		req, _ := http.NewRequestWithContext(ctx, "GET", p.base+p.session(), nil)
+		go http.DefaultClient.Do(req)
+		waitFor(t, "the poll is held", held(1))
+		cancel()
+		waitFor(t, "the poll breaks off", held(0))
+	}
+	breakOff()
+	p.poll() // somebody is there after all
+	waitFor(t, "the poll is held", held(1))
+	q.tickAt(r.srv.wheel.elapsed() + pollGone + time.Second)
+	p.poll() // answers the one before
+	waitFor(t, "the first of the polls is answered", func() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.due == 2 })
+	r.set("a", "1")
+	if r.srv.Clients() != 1 {
+		t.Fatal("a session with a poll has ended")
+	}
+	n := p.request("p", `{"p":"/b","d":1}`) // answers the second
+	p.expect("*", ok(n))
+	waitFor(t, "no poll is held", held(0))
+	q.tickAt(r.srv.wheel.elapsed() + pollGone + time.Second)
+	if r.srv.Clients() != 1 {
+		t.Fatal("a session has ended whose polls were all answered")
+	}
+	breakOff()
+	q.tickAt(r.srv.wheel.elapsed() + pollGone + time.Second)
+	waitFor(t, "the session ends", func() bool { return r.srv.Clients() == 0 })
+}
+
+// TestPollProvesReceipt: the same write again is a new one if the client has polled since the answer.
+func TestPollProvesReceipt(t *testing.T) {
+	r := newRig(t)
+	p := r.poller()
+	body := `{"p":"/n","d":{".sv":{"increment":1}}}`
+	n := p.request("p", body)
+	p.expect("*", ok(n))
+	c := r.srv.polling(p.id, p.pw).c
+	go p.get(p.session())
+	waitFor(t, "the poll is held", func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return len(c.via.(*lpTransport).polls) == 1
+	})
+	p.get(p.session() + "&disconn=t")
+	again := r.dial("&ls=" + p.id)
+	again.expect(ok(again.request("p", body)))
+	if got := r.export("n"); got != "2" {
+		t.Fatalf("n is %s", got)
+	}
+}
+
+func TestPollReceipts(t *testing.T) {
+	var r pollReceipts
+	check := func(what string, held, says bool, want uint64) {
+		t.Helper()
+		if got, ok := r.polled(held, says); got != want || ok != (want > 0) {
+			t.Errorf("%s: %d %v, want %d", what, got, ok, want)
+		}
+	}
+	r.responded(0, 0) // hello
+	r.responded(3, time.Second)
+	check("the response may be on its way", false, true, 0)
+	check("a poll that says nothing is the only one", false, false, 3)
+	check("no news", false, false, 0)
+	r.responded(4, time.Second)
+	r.responded(5, time.Second)
+	check("the last but one has arrived", false, true, 4)
+	check("two are under way", true, true, 5)
+	r.responded(6, 25*time.Second)
+	check("the client may have polled because of the time", false, false, 0)
+	r.responded(6, time.Second)
+	check("the next one proves it", false, false, 6)
+}
