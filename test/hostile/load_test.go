@@ -327,7 +327,7 @@ func TestThousandsOfQueries(t *testing.T) {
 }
 
 func TestHugeDisconnectQueues(t *testing.T) {
-	a := attacked(t, 900*mib)
+	a := attacked(t, 1200*mib) // each operation writes the whole queue again, and the store holds several tables of that
 	c := a.dial()
 	n := size(3000, 10_001)
 	got := a.pipeline(c, n, func(i int) (string, string) {
