@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"rebase/gateway/rest"
 	"rebase/vlog/local"
 )
 
@@ -41,8 +42,8 @@ func newMetrics(version string) *metrics {
 	m.appendSeconds = f.histogram("rebase_log_append_seconds", "Time until a group of operations is durable in the log, waiting for the group before it included.", latencies)
 	m.applySeconds = f.histogram("rebase_apply_seconds", "Time to apply the log entries of one read: decide, store, answer and tell the listeners.", latencies)
 	m.checkpointSeconds = f.histogram("rebase_checkpoint_seconds", "Time of one flush of the store and trim of the log.", latencies)
-	m.requests = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "rebase_rest_requests_total", Help: "REST requests answered."}, []string{"method", "status"})
-	m.requestSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "rebase_rest_request_seconds", Help: "Time to answer a REST request; streams count when they end.", Buckets: latencies}, []string{"method"})
+	m.requests = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "rebase_rest_requests_total", Help: "REST requests answered; method STREAM is a stream of events that has ended, status 499 a client that did not wait."}, []string{"method", "status"})
+	m.requestSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "rebase_rest_request_seconds", Help: "Time to answer a REST request, streams of events not counted.", Buckets: latencies}, []string{"method"})
 	m.responseBytes = f.counter("rebase_rest_response_bytes_total", "Bytes of REST responses.")
 	m.streamResyncs = f.counter("rebase_rest_stream_resyncs_total", "REST streams that were too slow and got the whole data again.")
 	m.streams = prometheus.NewGauge(prometheus.GaugeOpts{Name: "rebase_rest_streams", Help: "REST streams open now."})
@@ -69,7 +70,9 @@ func (m *metrics) commit(c local.Commit) {
 // request is the REST gateway's hook.
 func (m *metrics) request(method string, status int, took time.Duration, bytesOut int64) {
 	m.requests.WithLabelValues(method, strconv.Itoa(status)).Inc()
-	m.requestSeconds.WithLabelValues(method).Observe(took.Seconds())
+	if method != rest.MethodStream {
+		m.requestSeconds.WithLabelValues(method).Observe(took.Seconds())
+	}
 	m.responseBytes.Add(float64(bytesOut))
 }
 

@@ -20,10 +20,10 @@ func (q *request) readBody(limit int64) ([]byte, error) {
 	}
 	var buf bytes.Buffer
 	// The length that the client announces is believed only so far.
-	buf.Grow(int(min(max(q.r.ContentLength, 0), budgetStep)) + bytes.MinRead)
+	buf.Grow(int(min(max(q.r.ContentLength, 0), bodyStep)) + bytes.MinRead)
 	body := http.MaxBytesReader(q.out.w, q.r.Body, limit)
 	for {
-		n, err := io.CopyN(&buf, body, budgetStep)
+		n, err := io.CopyN(&buf, body, bodyStep)
 		if err == io.EOF {
 			break
 		}

@@ -8,7 +8,8 @@ import (
 // builder makes a node from its leaves as a walk delivers them: in child order, an
 // object's priority before its children.
 type builder struct {
-	max   int // bytes of keys and values, roughly those of the JSON
+	grow  func(size int) error // asked as it grows; may be nil
+	max   int                  // bytes of keys and values, roughly those of the JSON
 	size  int
 	err   error
 	root  *tree.Node // set if the node is a leaf
@@ -24,6 +25,8 @@ type frame struct {
 func (b *builder) add(n int) {
 	if b.size += n; b.size > b.max {
 		b.err = store.ErrTooBig
+	} else if b.grow != nil && b.err == nil {
+		b.err = b.grow(b.size)
 	}
 }
 

@@ -17,10 +17,12 @@
 //     number of writers with the same ETag at most one succeeds.
 //   - A stream carries every change in order. A reader that is too slow for its
 //     bounded queue gets the whole data again instead, and delays nobody.
-//   - No request, however malformed, is answered with a 5xx status; those are kept
+//   - No malformed request is answered with a 5xx status; those are kept
 //     for failures of the server itself.
 //   - "format=export" without further wishes is streamed from the store in constant
-//     memory; every other read is bounded by Options.MaxReadBytes.
+//     memory; every other read is bounded by Options.MaxReadBytes, and all of them
+//     together by Options.MaxReadsBytes: beyond it they are answered 503, as are writes
+//     beyond Options.MaxBodiesBytes.
 //
 // # Duties of the caller
 //

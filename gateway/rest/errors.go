@@ -26,6 +26,7 @@ const (
 	msgShallowMixed  = "Mixing 'shallow' and querying parameters is not supported"
 	msgTimedOut      = "The request did not complete within its timeout."
 	msgBusy          = "The server is busy with other large writes. Try again."
+	msgBusyReading   = "The server is busy with other large reads. Try again."
 	msgUnavailable   = "The server is not available."
 	msgInternal      = "Internal server error."
 	msgNoPriority    = "Invalid data; a node that does not exist cannot have a priority."
@@ -34,6 +35,10 @@ const (
 	msgETagMethod    = "X-Firebase-ETag is not supported on PATCH."
 	msgETagQuery     = "ETags are not supported with query parameters, shallow or .priority."
 )
+
+// statusClientGone is what a request counts as whose client did not wait for the answer; the
+// number is the one that nginx has made common.
+const statusClientGone = 499
 
 // apiError is an answer other than success.
 type apiError struct {
@@ -84,7 +89,10 @@ func (q *request) classify(err error) *apiError {
 	case errors.Is(err, db.ErrClosed), errors.Is(err, vlog.ErrClosed):
 		return &apiError{status: http.StatusServiceUnavailable, msg: msgUnavailable}
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		// The client has gone: nobody reads this.
+		if q.r.Context().Err() != nil {
+			// The client has gone: nobody reads this, but metrics must not count it as ours.
+			return &apiError{status: statusClientGone, msg: msgUnavailable}
+		}
 		return &apiError{status: http.StatusServiceUnavailable, msg: msgUnavailable}
 	}
 	return &apiError{status: http.StatusInternalServerError, msg: msgInternal}

@@ -88,32 +88,70 @@ func (q *request) respondNode(n *tree.Node) error {
 	if q.params.silent {
 		return q.out.finish(http.StatusNoContent)
 	}
-	if q.params.export {
-		return q.respond(tree.AppendExport(nil, n))
+	texts := 1
+	if q.params.pretty || q.params.callback != "" {
+		texts = 2
 	}
-	return q.respond(tree.AppendValue(nil, n))
+	if err := q.needRead(q.readSize, true, texts); err != nil {
+		return err
+	}
+	render := tree.AppendValue
+	if q.params.export {
+		render = tree.AppendExport
+	}
+	doc := render(nil, n)
+	// From here on the node is garbage, and the client may be slow to take its text.
+	if err := q.needRead(len(doc), false, texts); err != nil {
+		return err
+	}
+	return q.respond(doc)
 }
 
 // load reads the node at the request's path, at most MaxReadBytes of it.
 func (q *request) load(r store.Reader, d *deadline) (*tree.Node, error) {
-	if d.at.IsZero() {
-		return r.GetLimit(q.ns, q.path, q.o.MaxReadBytes)
-	}
-	// Only a walk can be stopped half-way.
-	b := builder{max: q.o.MaxReadBytes}
-	err := r.Walk(q.ns, q.path,
-		func(rel tree.Path, leaf *tree.Node) error {
-			b.leaf(rel, leaf)
-			return errors.Join(b.err, d.check())
-		},
-		func(rel tree.Path, prio *tree.Node) error {
-			b.priority(rel, prio)
-			return errors.Join(b.err, d.check())
-		})
+	n, size, err := q.loadAt(r, d, q.path, 0)
 	if err != nil {
 		return nil, err
 	}
-	return b.node(), nil
+	q.readSize = size
+	return n, nil
+}
+
+// loadAt reads the node at p, of which so is the size of what the response has already. It
+// returns about the size of the node's JSON.
+func (q *request) loadAt(r store.Reader, d *deadline, p tree.Path, so int) (*tree.Node, int, error) {
+	left := q.o.MaxReadBytes - so
+	if d.at.IsZero() {
+		// Most reads are small and need no accounts.
+		n, err := r.GetLimit(q.ns, p, min(left, smallRead))
+		if err == nil {
+			return n, n.SizeBytes(), nil
+		}
+		if !errors.Is(err, store.ErrTooBig) || left <= smallRead {
+			return nil, 0, err
+		}
+	}
+	// Only a walk can be stopped half-way, and be told that there is no memory.
+	b := builder{max: left, grow: func(size int) error { return q.growing(so+size, true) }}
+	err := r.Walk(q.ns, p,
+		func(rel tree.Path, leaf *tree.Node) error {
+			b.leaf(rel, leaf)
+			if b.err != nil {
+				return b.err
+			}
+			return d.check()
+		},
+		func(rel tree.Path, prio *tree.Node) error {
+			b.priority(rel, prio)
+			if b.err != nil {
+				return b.err
+			}
+			return d.check()
+		})
+	if err != nil {
+		return nil, 0, err
+	}
+	return b.node(), b.size, nil
 }
 
 // streamExport sends a subtree with its priorities straight from the store.
@@ -217,7 +255,7 @@ func (q *request) readShallow(r store.Reader, d *deadline) error {
 		doc = append(tree.AppendJSONString(doc, key), ":true"...)
 		if len(doc) > q.o.MaxReadBytes {
 			stopped = store.ErrTooBig
-		} else {
+		} else if stopped = q.growing(len(doc), false); stopped == nil {
 			stopped = d.check()
 		}
 		left--
@@ -253,7 +291,7 @@ func (q *request) readQuery(r store.Reader, d *deadline) error {
 		return q.respondNode(n)
 	}
 	w := query.NewWindow(qu)
-	if err := w.Load(&boundedSource{src, d}); err != nil {
+	if err := w.Load(&boundedSource{Source: src, d: d}); err != nil {
 		return err
 	}
 	var children []tree.Child
@@ -262,22 +300,28 @@ func (q *request) readQuery(r store.Reader, d *deadline) error {
 		if err := d.check(); err != nil {
 			return err
 		}
-		child, err := r.GetLimit(q.ns, q.path.Child(key), q.o.MaxReadBytes-size)
+		child, n, err := q.loadAt(r, d, q.path.Child(key), size)
 		if err != nil {
 			return err
 		}
-		if size += len(key) + child.SizeBytes(); size > q.o.MaxReadBytes {
+		if size += len(key) + 4 + n; size > q.o.MaxReadBytes {
 			return store.ErrTooBig
+		}
+		if err := q.growing(size, true); err != nil {
+			return err
 		}
 		children = append(children, tree.Child{Key: key, Node: child})
 	}
+	q.readSize = size
 	return q.respondNode(tree.NewObject(children))
 }
 
-// boundedSource stops a long scan when its time is up.
+// boundedSource stops a long scan when its time is up, or when the keys alone are more than
+// a response may hold.
 type boundedSource struct {
 	query.Source
-	d *deadline
+	d    *deadline
+	size int
 }
 
 func (s *boundedSource) Scan(from *query.Entry, reverse bool, n int) ([]query.Entry, error) {
@@ -285,7 +329,17 @@ func (s *boundedSource) Scan(from *query.Entry, reverse bool, n int) ([]query.En
 	if err := s.d.check(); err != nil {
 		return nil, err
 	}
-	return s.Source.Scan(from, reverse, n)
+	entries, err := s.Source.Scan(from, reverse, n)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		s.size += len(e.Key) + 5 // "key":x,
+	}
+	if s.size > s.d.q.o.MaxReadBytes {
+		return nil, store.ErrTooBig
+	}
+	return entries, s.d.q.growing(s.size, true)
 }
 
 // checkIndex refuses a query that could only be answered by reading all children.

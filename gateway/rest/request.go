@@ -21,6 +21,11 @@ type request struct {
 	params params
 	held   int64 // of the budget for bodies
 
+	reading  int64 // of the budget for reads
+	readSize int   // bytes of JSON that were read for the response, about
+	grown    int   // size at which it was last asked
+	streamed bool  // the answer is a stream of events
+
 	path     tree.Path
 	priority bool // the priority of the node at path is meant
 }

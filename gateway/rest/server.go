@@ -34,8 +34,12 @@ type Options struct {
 	// MaxBodiesBytes bounds the bodies of all requests under way together; what is
 	// beyond it is refused with 503. 0 is twice MaxWriteBytes.
 	MaxBodiesBytes int64
-	// MaxReadBytes bounds what a response is built from in memory; 0 is 256 MB.
+	// MaxReadBytes bounds what a response is built from in memory, as JSON; 0 is 256 MB.
 	MaxReadBytes int
+	// MaxReadsBytes bounds the memory of all large responses that are being built or sent;
+	// what is beyond it is refused with 503. 0 is eight times MaxReadBytes, enough for one
+	// of the largest.
+	MaxReadsBytes int64
 	// StreamQueueBytes bounds what waits for one stream's reader, as JSON; when it
 	// is exceeded the stream starts over with the whole data. 0 is 4 MB.
 	StreamQueueBytes int
@@ -49,7 +53,7 @@ type Options struct {
 // Metrics are hooks; each may be nil. They are called concurrently.
 type Metrics struct {
 	// Request is called when a request has been answered. For a stream that is
-	// when it has ended.
+	// when it has ended; its method is MethodStream.
 	Request func(method string, status int, took time.Duration, bytesOut int64)
 	// Streams is called with +1 and -1 as streams open and close.
 	Streams func(delta int)
@@ -57,13 +61,18 @@ type Metrics struct {
 	Resync func()
 }
 
+// MethodStream stands for GET in Metrics if the answer was a stream of events, whose
+// duration says nothing about how quick the server is.
+const MethodStream = "STREAM"
+
 // Server is the REST gateway. It is safe for concurrent use.
 type Server struct {
 	o    Options
 	log  *slog.Logger
 	open bool // o.Auth lets everyone in
 
-	bodies budget
+	bodies, reads budget
+	loads         chan struct{} // holds a token for each first read of a stream under way
 
 	mu      sync.Mutex
 	closed  bool
@@ -105,9 +114,13 @@ func New(o Options) *Server {
 	if o.MaxBodiesBytes <= 0 {
 		o.MaxBodiesBytes = 2 * o.MaxWriteBytes
 	}
+	if o.MaxReadsBytes <= 0 {
+		o.MaxReadsBytes = 8 * int64(o.MaxReadBytes)
+	}
 	_, open := o.Auth.(auth.Open)
-	s := &Server{o: o, log: o.Logger, open: open, closing: make(chan struct{})}
+	s := &Server{o: o, log: o.Logger, open: open, closing: make(chan struct{}), loads: make(chan struct{}, 4)}
 	s.bodies.left.Store(o.MaxBodiesBytes)
+	s.reads.left.Store(o.MaxReadsBytes)
 	return s
 }
 
@@ -118,8 +131,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q := &request{Server: s, r: r, out: out, method: effectiveMethod(r)}
 	defer func() {
 		s.bodies.give(q.held)
+		s.reads.give(q.reading)
 		if m := s.o.Metrics.Request; m != nil {
-			m(q.method, out.status, time.Since(start), out.written)
+			method := q.method
+			if q.streamed {
+				method = MethodStream
+			}
+			m(method, out.status, time.Since(start), out.written)
 		}
 	}()
 	if err := q.serve(); err != nil {

@@ -32,13 +32,17 @@ func (q *request) stream() error {
 		return &apiError{status: http.StatusServiceUnavailable, msg: msgUnavailable}
 	}
 	defer q.leaveStream()
+	q.streamed = true
 	in := newQueue(q.o.StreamQueueBytes)
 	l, err := q.o.Hub.Listen(q.ns, q.path, qu, in)
 	if err != nil {
 		return err
 	}
 	defer l.Close()
-	initial, _, _, err := l.Initial(q.o.MaxReadBytes)
+	initial, err := q.firstRead(func() (*tree.Node, error) {
+		n, _, _, err := l.Initial(q.o.MaxReadBytes)
+		return n, err
+	})
 	if err != nil {
 		return err
 	}
@@ -46,6 +50,24 @@ func (q *request) stream() error {
 	defer c.release()
 	c.open()
 	return c.run(l, in, initial)
+}
+
+// firstRead reads the whole data of a stream, and makes the request hold the memory for it.
+// How much it is shows when it has been read; so only a few read at a time.
+func (q *request) firstRead(read func() (*tree.Node, error)) (*tree.Node, error) {
+	select {
+	case q.loads <- struct{}{}:
+		defer func() { <-q.loads }()
+	case <-q.r.Context().Done():
+		return nil, q.r.Context().Err()
+	case <-q.closing:
+		return nil, &apiError{status: http.StatusServiceUnavailable, msg: msgUnavailable}
+	}
+	n, err := read()
+	if err != nil {
+		return nil, err
+	}
+	return n, q.needRead(n.SizeBytes(), true, 1)
 }
 
 // checkStream refuses what only makes sense for a single answer.
@@ -90,6 +112,7 @@ func (c *streamConn) run(l *live.Listener, in *queue, initial *tree.Node) error 
 	if err := c.write(appendPut(c.buf[:0], initial)); err != nil {
 		return err
 	}
+	q.needRead(0, false, 0) // gives back
 	l.Start()
 	tick := time.NewTicker(q.o.KeepAlive)
 	defer tick.Stop()
@@ -146,7 +169,11 @@ func (c *streamConn) resync(l *live.Listener, in *queue) (more bool, err error) 
 	if m := c.q.o.Metrics.Resync; m != nil {
 		m()
 	}
-	n, err := l.Resync()
+	n, err := c.q.firstRead(l.Resync)
+	var refused *apiError
+	if errors.As(err, &refused) {
+		return false, err // the client connects again, and is told
+	}
 	if errors.Is(err, store.ErrTooBig) {
 		return false, c.write(append(c.buf[:0], tooLargeEvent...))
 	}
@@ -158,6 +185,7 @@ func (c *streamConn) resync(l *live.Listener, in *queue) (more bool, err error) 
 	if err := c.write(appendPut(c.buf[:0], n)); err != nil {
 		return false, err
 	}
+	c.q.needRead(0, false, 0)
 	l.Start()
 	return true, nil
 }
