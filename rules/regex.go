@@ -309,36 +309,8 @@ func (p *regexParser) escape() (rune, runeSet, error) {
 		return 0, blanks, nil
 	case 'S':
 		return 0, blanks.negate(), nil
-	case 'n':
-		return '\n', nil, nil
-	case 'r':
-		return '\r', nil, nil
-	case 't':
-		return '\t', nil, nil
-	case 'f':
-		return '\f', nil, nil
-	case 'v':
-		return '\v', nil, nil
-	case 'x', 'u':
-		l := lexer{src: p.src, pos: p.pos}
-		n := 2
-		if r == 'u' {
-			n = 4
-		}
-		v, ok := l.hex(n)
-		if !ok || 0xD800 <= v && v < 0xE000 {
-			return 0, nil, p.fail(at, "\\%c needs %d hexadecimal digits of a character", r, n)
-		}
-		p.pos = l.pos
-		return v, nil, nil
 	}
-	if '0' <= r && r <= '9' {
-		return 0, nil, p.fail(at, "there are no back-references")
-	}
-	if r < utf8.RuneSelf && (unicode.IsLetter(r)) {
-		return 0, nil, p.fail(at, "\\%c has no meaning here", r)
-	}
-	return r, nil, nil
+	return r, nil, nil // whatever it is, letters and digits too: so Firebase has it
 }
 
 func (p *regexParser) set() (string, int, error) {
@@ -352,10 +324,6 @@ func (p *regexParser) set() (string, int, error) {
 	// item reads a character, or a class.
 	item := func() (rune, runeSet, error) {
 		if p.peek() == '\\' {
-			if p.pos+1 < len(p.src) && p.src[p.pos+1] == 'b' {
-				p.pos += 2
-				return '\b', nil, nil
-			}
 			return p.escape()
 		}
 		r, size := utf8.DecodeRuneInString(p.src[p.pos:])
