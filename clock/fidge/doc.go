@@ -9,15 +9,15 @@
 //
 // # A trap
 //
-// These vectors look like Mattern's and must not be compared like them. On receipt
-// the sender's component becomes one more than was received, for the time that
-// the message was on its way; so a stamp can be less than or equal to another in
-// every component though the events are independent (in figure 3 of the paper:
-// x = [0,0,3] and n = [2,3,3]). The paper compares one component alone, that of the process where the
-// earlier event happened. Hence a stamp carries its process, and this package has
-// no type for a vector by itself and no comparison of vectors. The stamps of the
-// two worlds, and those of clock/vector, do not compare or convert to each other:
-// that is a compile error, which a test asserts.
+// These vectors look like Mattern's and must not be compared like them. On receipt the
+// sender's component becomes one more than was received, for the time that the message
+// was on its way; so a stamp can be less than or equal to another in every component
+// though the events are independent (in figure 3 of the paper: x = [0,0,3] and n =
+// [2,3,3]). The paper compares one component alone, that of the process where the
+// earlier event happened. Hence a stamp carries its process, and this package has no
+// type for a vector by itself and no comparison of vectors. The stamps of the two
+// worlds, and those of clock/vector, do not compare or convert to each other: that is a
+// compile error, which a test asserts.
 //
 // # What the caller does
 //

@@ -14,24 +14,27 @@ type Options struct {
 	Now func() int64
 
 	// MaxOffset is how far, in milliseconds, a received time may be ahead of the
-	// physical clock: the most that the clocks of the system are apart, and the
-	// delay of no message is subtracted. Required, except that a negative number is
-	// no limit.
+	// physical clock: the most that the physical clocks of the system are apart.
+	// Required. A negative number is no limit.
 	MaxOffset int64
 
 	// Bound is what Save was called with last, in this life or an earlier one. All
 	// times that the clock gives are above it. Zero for a new node.
 	Bound Time
 
-	// Save makes a bound durable. The clock gives no time above the bound that was
-	// saved last, so after a crash it cannot give one twice. It is called about once every Window milliseconds of use, by one
-	// goroutine at a time, while others that need it wait. If it fails, so does the
-	// call that needed it. Without Save nothing is kept: for nodes that take a new number when they start.
+	// Save makes a bound durable. The clock gives no time above the bound that was saved
+	// last, so after a crash it cannot give one twice. It is called about once every
+	// Window milliseconds of use, by one goroutine at a time, while others that need it
+	// wait; more often, up to once every millisecond, while messages carry the clock
+	// more than a Window ahead of the physical one. If it fails, so does the call that
+	// needed it. Without Save nothing is kept: for nodes that take a new number when
+	// they start.
 	Save func(bound Time) error
 
-	// Window is how far ahead of the physical clock, in milliseconds, a bound is saved. A restart begins
-	// up to this far ahead of the physical clock, so it must not be above MaxOffset:
-	// others would refuse the messages. Zero stands for half of MaxOffset, 1000 at most.
+	// Window is how far ahead of the physical clock, in milliseconds, a bound is saved.
+	// A restart begins up to this far ahead of the physical clock, so it must not be
+	// above MaxOffset: others would refuse the messages. Zero stands for half of
+	// MaxOffset, 1000 at most.
 	Window int64
 }
 

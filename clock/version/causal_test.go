@@ -34,8 +34,9 @@ func (s *server) seen() map[string]bool {
 	return all
 }
 
-// Sets, and dotted version vectors, agree with causal histories under clients that write with old contexts,
-// with new ones or without, at any server, and servers that sync in any order.
+// Sets, and dotted version vectors, agree with causal histories under clients that write
+// with old contexts, with new ones or without, at any server, and servers that sync in
+// any order.
 func TestAgainstCausalHistories(t *testing.T) {
 	conflicts := 0
 	rapid.Check(t, func(t *rapid.T) {

@@ -13,7 +13,8 @@
 //     conflict, with one component per server, however many clients there are.
 //
 // A client reads a datum's values and their context. With its write it sends that
-// context back; without one its write is in conflict with all there is. The server
-// that takes the write calls Set.Update, under one lock per datum, with its own number,
-// and makes the result durable before it answers. Servers exchange sets and Sync them, in any order and as often as they like.
+// context back; without one its write is in conflict with all there is. The server that
+// takes the write calls Set.Update, under one lock per datum, with its own number, and
+// makes the result durable before it answers. Servers exchange sets and Sync them, in
+// any order and as often as they like.
 package version

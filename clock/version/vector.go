@@ -53,8 +53,9 @@ type Dotted struct {
 	context Vector
 }
 
-// NewDotted is the clock of the value that d wrote in place of all that context
-// has seen. The write itself must not be in the context, as it is its own cause then, nor have N 0: NewDotted panics.
+// NewDotted is the clock of the value that d wrote in place of all that context has
+// seen. The write itself must not be in the context, as it is its own cause then, nor
+// have N 0: NewDotted panics.
 func NewDotted(d Dot, context Vector) Dotted {
 	if d.N == 0 || context.Covers(d) {
 		panic("version: a write that is no write, or replaces itself")
