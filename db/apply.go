@@ -62,6 +62,9 @@ func (d *DB) applyGroup(entries []vlog.Entry) (n int, err error) {
 			break
 		}
 	}
+	if d.onApply != nil {
+		d.onApply(n, time.Since(begin))
+	}
 	return n, nil
 }
 

@@ -39,6 +39,10 @@ type Options struct {
 	Observer Observer         // may be nil
 	Now      func() time.Time // nil: time.Now
 	Logger   *slog.Logger     // nil: slog.Default()
+	// OnApply, if not nil, is told how many entries were applied under one hold of the barrier,
+	// and how long that took: decide, store, tell the observer and answer. It is called on the
+	// apply goroutine, during Open's replay too, and must not block.
+	OnApply func(entries int, took time.Duration)
 }
 
 // DB is an open database: all namespaces of one log. It is safe for concurrent use.
@@ -48,6 +52,7 @@ type DB struct {
 	observer Observer
 	clock    func() time.Time
 	log      *slog.Logger
+	onApply  func(entries int, took time.Duration)
 
 	lastTime atomic.Int64
 	server   *Session // of callers without a session of their own
@@ -75,7 +80,7 @@ type DB struct {
 // The log and the store stay the caller's to close, after Close.
 func Open(ctx context.Context, o Options) (*DB, error) {
 	d := &DB{
-		vlog: o.Log, store: o.Store, observer: o.Observer, clock: o.Now, log: o.Logger,
+		vlog: o.Log, store: o.Store, observer: o.Observer, clock: o.Now, log: o.Logger, onApply: o.OnApply,
 		sessions: map[SessionID]*Session{},
 		failed:   make(chan struct{}),
 	}

@@ -73,7 +73,7 @@ func openData(ctx context.Context, o Options, m *metrics) (_ *data, err error) {
 		return nil, &storeError{err}
 	}
 	d.db, err = db.Open(ctx, db.Options{
-		Log: &meteredLog{Log: d.log, m: m}, Store: d.store, Observer: d.hub, Logger: o.Logger,
+		Log: &meteredLog{Log: d.log, m: m}, Store: d.store, Observer: d.hub, Logger: o.Logger, OnApply: m.applied,
 	})
 	if err != nil {
 		return nil, err

@@ -40,7 +40,7 @@ func newMetrics(version string) *metrics {
 	m.writeSeconds = f.histogram("rebase_log_write_seconds", "Time of one write to the log.", latencies)
 	m.syncSeconds = f.histogram("rebase_log_sync_seconds", "Time of one sync of the log.", latencies)
 	m.appendSeconds = f.histogram("rebase_log_append_seconds", "Time until a group of operations is durable in the log, waiting for the group before it included.", latencies)
-	m.applySeconds = f.histogram("rebase_apply_seconds", "Time to apply the log entries of one read: decide, store, answer and tell the listeners.", latencies)
+	m.applySeconds = f.histogram("rebase_apply_seconds", "Time to apply a group of log entries: decide, store, tell the listeners and answer.", latencies)
 	m.checkpointSeconds = f.histogram("rebase_checkpoint_seconds", "Time of one flush of the store and trim of the log.", latencies)
 	m.requests = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "rebase_rest_requests_total", Help: "REST requests answered; method STREAM is a stream of events that has ended, status 499 a client that did not wait."}, []string{"method", "status"})
 	m.requestSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "rebase_rest_request_seconds", Help: "Time to answer a REST request, streams of events not counted.", Buckets: latencies}, []string{"method"})
@@ -66,6 +66,9 @@ func (m *metrics) commit(c local.Commit) {
 	m.writeSeconds.Observe(c.Write.Seconds())
 	m.syncSeconds.Observe(c.Sync.Seconds())
 }
+
+// applied is the database's hook.
+func (m *metrics) applied(_ int, took time.Duration) { m.applySeconds.Observe(took.Seconds()) }
 
 // request is the REST gateway's hook.
 func (m *metrics) request(method string, status int, took time.Duration, bytesOut int64) {
