@@ -157,6 +157,12 @@ func (o *outbox) drop() {
 	o.nextEpoch()
 }
 
+// abandon forgets all that is queued; nobody will take it.
+func (o *outbox) abandon() {
+	o.items, o.head, o.held, o.early = nil, 0, nil, 0
+	o.pushBytes, o.restBytes = 0, 0
+}
+
 func (o *outbox) nextEpoch() {
 	o.epoch++
 	if o.epoch == 0 {
@@ -218,6 +224,11 @@ func (o *outbox) take(dst []item, limit int) []item {
 		if o.items = o.items[:0]; cap(o.items) > 8 { // an idle connection keeps little
 			o.items = nil
 		}
+	} else if o.head >= 64 && o.head >= len(o.items)/2 {
+		// A client that is always a little behind never empties it.
+		n := copy(o.items, o.items[o.head:])
+		clear(o.items[n:])
+		o.items, o.head = o.items[:n], 0
 	}
 	return dst
 }
