@@ -227,8 +227,8 @@ func (c *client) switchOver() {
 	t := c.other.(*wsTransport)
 	t.conn.SetReadDeadline(time.Time{})
 	c.via, c.other = t, nil
-	c.queued = false
 	c.m.live.heard = c.srv.wheel.elapsed()
+	c.drained() // the old transport would have said so
 }
 
 var (
@@ -518,6 +518,10 @@ func (c *client) resync() {
 	for _, ls := range c.listens {
 		data, err := ls.l.Resync()
 		c.mu.Lock()
+		if c.ended {
+			c.mu.Unlock()
+			return
+		}
 		if ls.gone || errors.Is(err, live.ErrListenerClosed) {
 			c.mu.Unlock()
 			continue
@@ -581,6 +585,11 @@ func (c *client) tick(now time.Duration) time.Duration {
 		defer c.mu.Unlock()
 		return lp.tick(now)
 	}
+	w := c.via.(*wsTransport)
+	if w.busy.Load() {
+		// What the client says is not read, perhaps until it has taken what it asked for. If it takes nothing, writing fails.
+		c.m.live.heard = now
+	}
 	answered := c.m.out.answered
 	t := c.m.live.tick(now, answered)
 	if t.giveUp {
@@ -594,15 +603,13 @@ func (c *client) tick(now time.Duration) time.Duration {
 		c.kick()
 	}
 	arrived := false
-	if w, ok := c.via.(*wsTransport); ok {
-		if t.probe && !c.queued && w.delivered() {
-			c.m.live.delivered(answered)
-			t.next = c.m.live.due(now, answered)
-			arrived = true
-		}
-		if next := w.tickIdle(now, c.m.live.heard); next > 0 {
-			t.next = min(t.next, next)
-		}
+	if t.probe && !c.queued && w.delivered() {
+		c.m.live.delivered(answered)
+		t.next = c.m.live.due(now, answered)
+		arrived = true
+	}
+	if next := w.tickIdle(now, c.m.live.heard); next > 0 {
+		t.next = min(t.next, next)
 	}
 	c.mu.Unlock()
 	if arrived {
@@ -633,6 +640,9 @@ func (c *client) end() {
 	}
 	c.listens = nil
 	c.work.Unlock()
+	c.mu.Lock()
+	c.m.out.abandon() // the wheel knows the client for a while yet
+	c.mu.Unlock()
 	c.sess.End()
 	c.srv.remove(c)
 	c.srv.o.Metrics.ConnClosed(c.kind)

@@ -178,6 +178,7 @@ func (s *Server) remove(c *client) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.clients, c.sess.ID())
+	delete(s.pollers, c.sess.ID()) // a client that has moved on may not have polled since
 	if s.closing && len(s.clients) == 0 && s.idle != nil {
 		close(s.idle)
 		s.idle = nil

@@ -259,6 +259,7 @@ func TestSilentClientIsGivenUp(t *testing.T) {
 	n := p.request("o", `{"p":"/left","d":true}`)
 	p.expect(ok(n))
 	c := r.client(p)
+	waitFor(t, "the reader waits", func() bool { return !c.via.(*wsTransport).busy.Load() })
 	now := r.srv.wheel.elapsed()
 	c.tick(now + pingAfter + time.Second)
 	c.mu.Lock()

@@ -43,6 +43,7 @@ type wsTransport struct {
 
 	last  time.Duration // when the last message came
 	shed  bool          // the reader is replaced after this message
+	busy  atomic.Bool   // a message is being handled, so nothing more can be heard
 	deep  atomic.Bool   // the reader's stack has grown
 	renew atomic.Bool   // the reader was woken to be replaced
 
@@ -300,10 +301,14 @@ func (t *wsTransport) tickIdle(now, heard time.Duration) (next time.Duration) {
 func (t *wsTransport) renewed() bool {
 	t.c.mu.Lock()
 	defer t.c.mu.Unlock()
-	if !t.renew.Swap(false) || t.finished {
+	if !t.renew.Swap(false) {
 		return false
 	}
-	t.conn.SetReadDeadline(time.Time{})
+	var deadline time.Time
+	if t.finished {
+		deadline = time.Now().Add(closeWait)
+	}
+	t.conn.SetReadDeadline(deadline)
 	return true
 }
 
@@ -335,12 +340,15 @@ func (t *wsTransport) readReady(fd uintptr) (done bool) {
 
 func (t *wsTransport) consume(b []byte) error {
 	t.c.heard()
+	t.busy.Store(true)
+	defer t.busy.Store(false)
 	if t.in == nil {
 		t.in = inbounds.Get().(*inbound)
 		t.in.max = t.c.srv.o.MaxMessageBytes
 	}
 	err := t.in.feed(b, t)
 	if err == nil && t.in.idle() {
+		t.in.hdr.Reset(nil) // it has seen the whole buffer
 		inbounds.Put(t.in)
 		t.in = nil
 	}
@@ -409,11 +417,12 @@ func (t *wsTransport) ping(payload []byte) error {
 	c := t.c
 	pong := appendFrame(nil, ws.OpPong, payload)
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.via == t {
 		c.m.out.control(pong)
 		c.kick()
 	}
+	c.mu.Unlock()
+	c.waitUntil(c.hasRoom) // who reads no pongs must not have them pile up
 	return nil
 }
 
