@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -49,6 +50,10 @@ func openData(ctx context.Context, o Options, m *metrics) (_ *data, err error) {
 		return nil, err
 	}
 	if d.lock, err = fs.Lock(fs.PathJoin(o.Data, "LOCK")); err != nil {
+		var opening *os.PathError
+		if errors.As(err, &opening) { // the file, not the lock
+			return nil, err
+		}
 		return nil, &lockedError{err}
 	}
 	provider := local.Provider(local.Options{
