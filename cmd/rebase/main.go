@@ -16,7 +16,8 @@ var version = "0.1.0-dev"
 // cli is the command line. Every flag has an environment variable, REBASE_ and
 // the flag's name, and a place in the configuration file.
 type cli struct {
-	Config kong.ConfigFlag `help:"Read flags from a TOML file: one table per command, one key per flag. Flags on the command line and environment variables win over it." placeholder:"FILE" type:"existingfile"`
+	Config kong.ConfigFlag  `help:"Read flags from a TOML file: one table per command, one key per flag. Flags on the command line and environment variables win over it." placeholder:"FILE" type:"existingfile"`
+	Print  kong.VersionFlag `name:"version" short:"v" env:"-" help:"Print the version."`
 
 	Serve   serveCmd   `cmd:"" help:"Run the server."`
 	Import  importCmd  `cmd:"" help:"Write a JSON file into a database."`
@@ -45,6 +46,7 @@ func run(ctx context.Context, args []string, std streams) int {
 	parser, err := kong.New(&c,
 		kong.Name("rebase"),
 		kong.Description(description),
+		kong.Vars{"version": versionLine()},
 		kong.DefaultEnvars("REBASE"),
 		kong.Configuration(loadConfig),
 		kong.UsageOnError(),

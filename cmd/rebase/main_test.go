@@ -48,6 +48,7 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"--help"}, exitOK, "Usage: rebase <command>"},
 		{[]string{"serve", "--help"}, exitOK, "$REBASE_LISTEN"},
 		{[]string{"version"}, exitOK, "rebase " + version},
+		{[]string{"--version"}, exitOK, "rebase " + version},
 		{[]string{}, exitUsage, "--help"},
 		{[]string{"bogus"}, exitUsage, "bogus"},
 		{[]string{"serve", "--log-level=loud"}, exitUsage, "loud"},
