@@ -38,11 +38,12 @@ type Verdict struct {
 // from the root down to it is true. What is below does not count, nor does what
 // a query would select. It is safe for concurrent use, if the states are.
 func (r *Rules) Read(req *Request) Verdict {
-	ev := env{req: req}
+	ev := newEnv(req, false)
+	defer ev.release()
 	if req.Trace {
 		ev.trace = newTracer(req, ".read")
 	}
-	allowed := r.grants(&ev, req.Path, false)
+	allowed := r.grants(ev, req.Path, false)
 	return ev.verdict(allowed)
 }
 
@@ -52,15 +53,16 @@ func (r *Rules) Read(req *Request) Verdict {
 // after the write. All of a write's nodes are judged by the one state that
 // results from them together, and one that is refused refuses all.
 func (r *Rules) Write(req *Request) Verdict {
-	ev := env{req: req, write: true}
+	ev := newEnv(req, true)
+	defer ev.release()
 	if req.Trace {
 		ev.trace = newTracer(req, ".write")
 	}
 	if req.Updates == nil {
-		return ev.verdict(r.writes(&ev, req.Path))
+		return ev.verdict(r.writes(ev, req.Path))
 	}
 	for _, u := range req.Updates {
-		if !r.writes(&ev, req.Path.Join(u)) {
+		if !r.writes(ev, req.Path.Join(u)) {
 			return ev.verdict(false)
 		}
 	}

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"strings"
+	"sync"
 
 	"rebase/tree"
 )
@@ -25,7 +26,8 @@ const (
 	ofAfter
 )
 
-// env is what one decision needs while it runs rules. It lives on the stack.
+// env is what one decision needs while it runs rules. One is used
+// again and again, so that it costs no allocation.
 type env struct {
 	req   *Request
 	write bool
@@ -35,6 +37,10 @@ type env struct {
 	why   string // and the reason
 	err   error  // of a State: the decision cannot be made
 	trace *tracer
+
+	// buf is where paths and strings are put together: each piece begins where
+	// what encloses it ends, and is taken out again when it is complete.
+	buf []byte
 
 	// The last nodes that were looked at: rules tend to ask for the same few.
 	memo [4]memo
@@ -48,9 +54,30 @@ type memo struct {
 	object bool
 }
 
+// envs keeps what decisions needed for the next ones.
+var envs = sync.Pool{New: func() any { return new(env) }}
+
+// keepBuffer is the largest buffer that is kept.
+const keepBuffer = 64 << 10
+
+func newEnv(req *Request, write bool) *env {
+	ev := envs.Get().(*env)
+	ev.req, ev.write = req, write
+	return ev
+}
+
+func (ev *env) release() {
+	buf := ev.buf[:0]
+	if cap(buf) > keepBuffer {
+		buf = nil
+	}
+	*ev = env{buf: buf} // nothing of the request is held on to
+	envs.Put(ev)
+}
+
 // run evaluates a rule at p. A rule that fails is false.
 func (ev *env) run(r *rule, p tree.Path) bool {
-	ev.path, ev.work, ev.fault = p, maxWork, nil
+	ev.path, ev.work, ev.fault, ev.buf = p, maxWork, nil, ev.buf[:0]
 	v, ok := ev.eval(r.root)
 	return ok && v.bool()
 }
@@ -213,13 +240,10 @@ func (ev *env) order(e *expr, x, y val) (val, bool) {
 // add is +. Where it is certain that strings are joined, the whole chain is
 // written into one buffer.
 func (ev *env) add(e *expr) (val, bool) {
+	mark := len(ev.buf)
 	if e.typ == tString {
-		var arr [128]byte
-		buf, ok := ev.join(e, arr[:0])
-		if !ok {
-			return val{}, false
-		}
-		return stringVal(string(buf)), true
+		ok := ev.join(e)
+		return ev.joined(mark, ok)
 	}
 	x, ok := ev.eval(e.args[0])
 	if !ok {
@@ -232,49 +256,41 @@ func (ev *env) add(e *expr) (val, bool) {
 	if x.isNumber() && y.isNumber() {
 		return arith(opAdd, x, y), true
 	}
-	var arr [128]byte
-	buf, ok := ev.appendOperand(e, x, arr[:0])
-	if ok {
-		buf, ok = ev.appendOperand(e, y, buf)
-	}
+	ok = ev.appendOperand(e, x) && ev.appendOperand(e, y)
+	return ev.joined(mark, ok)
+}
+
+// joined takes what was written since mark out of the buffer.
+func (ev *env) joined(mark int, ok bool) (val, bool) {
 	if !ok {
 		return val{}, false
 	}
-	return stringVal(string(buf)), true
+	v := stringVal(string(ev.buf[mark:]))
+	ev.buf = ev.buf[:mark]
+	return v, true
 }
 
-// join appends the string that e is.
-func (ev *env) join(e *expr, buf []byte) ([]byte, bool) {
+// join appends the string that e is to the buffer.
+func (ev *env) join(e *expr) bool {
 	if e.op == opAdd && e.typ == tString {
-		if !ev.spend(e, 1) {
-			return nil, false
-		}
-		buf, ok := ev.join(e.args[0], buf)
-		if !ok {
-			return nil, false
-		}
-		return ev.join(e.args[1], buf)
+		return ev.spend(e, 1) && ev.join(e.args[0]) && ev.join(e.args[1])
 	}
 	v, ok := ev.eval(e)
-	if !ok {
-		return nil, false
-	}
-	return ev.appendOperand(e, v, buf)
+	return ok && ev.appendOperand(e, v)
 }
 
-func (ev *env) appendOperand(e *expr, v val, buf []byte) ([]byte, bool) {
+func (ev *env) appendOperand(e *expr, v val) (ok bool) {
 	if !ev.spend(e, len(v.str)) {
-		return nil, false
+		return false
 	}
-	if len(buf)+len(v.str) > tree.MaxStringBytes {
+	if len(ev.buf)+len(v.str) > tree.MaxStringBytes {
 		ev.fail(e, "the string grows too long")
-		return nil, false
+		return false
 	}
-	buf, ok := v.appendText(buf)
-	if !ok {
+	if ev.buf, ok = v.appendText(ev.buf); !ok {
 		ev.fail(e, "an operand of + is neither a string nor a number")
 	}
-	return buf, ok
+	return ok
 }
 
 // property is x.name of a part of auth, which may be a string too.

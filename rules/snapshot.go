@@ -19,87 +19,85 @@ func (ev *env) base(e *expr) (val, bool) {
 }
 
 // locate finds which node the snapshot e is: the state, and the path, which it
-// appends to buf. The path is not checked: child() may be given anything.
-func (ev *env) locate(e *expr, buf []byte) (state uint64, path []byte, ok bool) {
-	switch id := methodID(e.id); {
-	case e.op != opMethod:
+// appends to the buffer. The path is not checked: child() may be given anything.
+func (ev *env) locate(e *expr) (state uint64, ok bool) {
+	mark := len(ev.buf)
+	id := methodID(e.id)
+	if e.op != opMethod {
 		v, ok := ev.eval(e)
-		return v.num, append(buf, v.str...), ok
-	case id == mParent:
-		if !ev.spend(e, 1) {
-			return 0, nil, false
-		}
-		state, buf, ok := ev.locate(e.args[0], buf)
-		if !ok {
-			return 0, nil, false
-		}
-		if state == ofNothing || len(buf) == 0 {
+		ev.buf = append(ev.buf, v.str...)
+		return v.num, ok
+	}
+	if !ev.spend(e, 1) {
+		return 0, false
+	}
+	if state, ok = ev.locate(e.args[0]); !ok {
+		return 0, false
+	}
+	if id == mParent {
+		if state == ofNothing || len(ev.buf) == mark {
 			ev.fail(e, "the root has no parent")
-			return 0, nil, false
+			return 0, false
 		}
-		return state, buf[:max(0, bytes.LastIndexByte(buf, '/'))], true
+		slash := bytes.LastIndexByte(ev.buf[mark:], '/')
+		ev.buf = ev.buf[:mark+max(0, slash)]
+		return state, true
 	}
 	// mChild is the only other method that gives a snapshot.
-	if !ev.spend(e, 1) {
-		return 0, nil, false
+	if there, ok := ev.descend(e.args[1], mark); !ok || !there {
+		return ofNothing, ok
 	}
-	state, buf, ok = ev.locate(e.args[0], buf)
-	if !ok {
-		return 0, nil, false
-	}
-	before := len(buf)
-	if buf, ok = ev.appendPath(e.args[1], buf); !ok {
-		return 0, nil, false
-	}
-	if len(buf) == before {
-		return ofNothing, buf, true // child('')
-	}
-	return state, collapse(buf, before), true
+	return state, true
 }
 
-// appendPath appends an argument that is a path.
-func (ev *env) appendPath(e *expr, buf []byte) ([]byte, bool) {
-	if e.op == opAdd && e.typ == tString {
-		return ev.join(e, buf)
+// descend goes on from the path that begins at mark of the buffer to the one that
+// arg names below it. The empty path names nothing.
+func (ev *env) descend(arg *expr, mark int) (there, ok bool) {
+	from := len(ev.buf)
+	if arg.op == opAdd && arg.typ == tString {
+		if !ev.join(arg) {
+			return false, false
+		}
+	} else {
+		v, ok := ev.eval(arg)
+		if !ok {
+			return false, false
+		}
+		if v.kind != vString {
+			ev.fail(arg, "the path is not a string")
+			return false, false
+		}
+		if !ev.spend(arg, len(v.str)) {
+			return false, false
+		}
+		ev.buf = append(ev.buf, v.str...)
 	}
-	v, ok := ev.eval(e)
-	if !ok {
-		return nil, false
+	if len(ev.buf) == from {
+		return false, true
 	}
-	if v.kind != vString {
-		ev.fail(e, "the path is not a string")
-		return nil, false
+	if !clean(ev.buf[from:]) {
+		ev.buf = ev.buf[:from+collapse(ev.buf[from:])]
 	}
-	if !ev.spend(e, len(v.str)) {
-		return nil, false
+	if from > mark && len(ev.buf) > from {
+		ev.buf = append(ev.buf, 0)
+		copy(ev.buf[from+1:], ev.buf[from:])
+		ev.buf[from] = '/'
 	}
-	return append(buf, v.str...), true
+	return true, true
 }
 
-// collapse puts a slash before what begins at from, and takes out slashes that
-// mean nothing there.
-func collapse(buf []byte, from int) []byte {
-	out := from
-	if !clean(buf[from:]) {
-		for i := from; i < len(buf); i++ {
-			if buf[i] == '/' && (out == from || buf[out-1] == '/') {
-				continue
-			}
-			buf[out] = buf[i]
-			out++
+// collapse takes out the slashes of p that mean nothing and returns what is left.
+func collapse(p []byte) (n int) {
+	for _, c := range p {
+		if c != '/' || n > 0 && p[n-1] != '/' {
+			p[n] = c
+			n++
 		}
-		if out > from && buf[out-1] == '/' {
-			out--
-		}
-		buf = buf[:out]
 	}
-	if from == 0 || len(buf) == from {
-		return buf
+	if n > 0 && p[n-1] == '/' {
+		n--
 	}
-	buf = append(buf, 0)
-	copy(buf[from+1:], buf[from:])
-	buf[from] = '/'
-	return buf
+	return n
 }
 
 // clean reports that no slash of p is first, last or doubled.
@@ -179,39 +177,47 @@ func (ev *env) ask(state uint64, p tree.Path) (m memo, ok bool) {
 }
 
 func (ev *env) snapshotMethod(e *expr) (val, bool) {
-	var arr [192]byte
+	mark := len(ev.buf)
+	v, ok := ev.ofSnapshot(e, mark)
+	ev.buf = ev.buf[:mark]
+	return v, ok
+}
+
+// ofSnapshot uses the buffer from mark on.
+func (ev *env) ofSnapshot(e *expr, mark int) (val, bool) {
 	id := methodID(e.id)
-	switch id {
-	case mChild, mParent:
-		state, path, ok := ev.locate(e, arr[:0])
+	if id == mChild || id == mParent {
+		state, ok := ev.locate(e)
 		if !ok {
 			return val{}, false
 		}
-		return val{kind: vSnapshot, num: state, str: string(path)}, true
+		return val{kind: vSnapshot, num: state, str: string(ev.buf[mark:])}, true
 	}
-	state, path, ok := ev.locate(e.args[0], arr[:0])
+	state, ok := ev.locate(e.args[0])
 	if !ok {
 		return val{}, false
 	}
 	switch id {
 	case mHasChild:
-		there, ok := ev.hasChild(e, e.args[1], state, path)
+		there, ok := ev.hasChild(e, e.args[1], state, mark)
 		return boolVal(there), ok
 	case mHasChildren:
 		if len(e.args) == 1 {
-			m, ok := ev.look(e, state, path)
+			m, ok := ev.look(e, state, ev.buf[mark:])
 			return boolVal(m.object), ok
 		}
+		end := len(ev.buf)
 		for _, a := range e.args[1].args {
-			if there, ok := ev.hasChild(e, a, state, path); !ok || !there {
+			if there, ok := ev.hasChild(e, a, state, mark); !ok || !there {
 				return boolVal(false), ok
 			}
+			ev.buf = ev.buf[:end]
 		}
 		return boolVal(true), true
 	case mGetPriority:
-		return ev.priority(e, state, path)
+		return ev.priority(e, state, ev.buf[mark:])
 	}
-	m, ok := ev.look(e, state, path)
+	m, ok := ev.look(e, state, ev.buf[mark:])
 	if !ok {
 		return val{}, false
 	}
@@ -231,16 +237,13 @@ func (ev *env) snapshotMethod(e *expr) (val, bool) {
 	return boolVal(m.leaf.Kind() == tree.Bool), true // mIsBoolean
 }
 
-// hasChild reports whether something is at the path arg below a node.
-func (ev *env) hasChild(e, arg *expr, state uint64, path []byte) (there, ok bool) {
-	before := len(path)
-	if path, ok = ev.appendPath(arg, path); !ok {
-		return false, false
+// hasChild reports whether something is at the path arg below the node whose path
+// begins at mark of the buffer.
+func (ev *env) hasChild(e, arg *expr, state uint64, mark int) (there, ok bool) {
+	if there, ok = ev.descend(arg, mark); !ok || !there {
+		return false, ok
 	}
-	if len(path) == before {
-		return false, true
-	}
-	m, ok := ev.look(e, state, collapse(path, before))
+	m, ok := ev.look(e, state, ev.buf[mark:])
 	return m.object || m.leaf != nil, ok
 }
 
