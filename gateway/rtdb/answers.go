@@ -20,13 +20,16 @@ func (a *answers) open(r int64) (slot uint64) {
 	return a.first + uint64(len(a.slots)-1)
 }
 
+// id is the number of the request in a slot.
+func (a *answers) id(slot uint64) int64 { return a.slots[slot-a.first].id }
+
 // fill sets the answer of a slot and hands those that can leave now to release.
-func (a *answers) fill(slot uint64, status string, payload []byte, seq uint64, release func(f frame, seq uint64)) {
+func (a *answers) fill(slot uint64, f frame, seq uint64, release func(f frame, seq uint64)) {
 	s := &a.slots[slot-a.first]
 	if s.done {
 		panic("rtdb: a request is answered twice")
 	}
-	s.f, s.seq, s.done = answerFrame(s.id, status, payload), seq, true
+	s.f, s.seq, s.done = f, seq, true
 	n := 0
 	for n < len(a.slots) && a.slots[n].done {
 		release(a.slots[n].f, a.slots[n].seq)

@@ -38,7 +38,7 @@ type client struct {
 
 	// work is held while a request is carried out or the listens are resynchronised.
 	work     sync.Mutex
-	listens  []*listening
+	listens  listens
 	identity auth.Identity // who the client is, for as long as it does not say otherwise
 
 	// mu guards the rest. It is taken under the database's barrier, so nothing is called with it held that takes that.
@@ -52,15 +52,6 @@ type client struct {
 	proving  bool          // a timer will call prove
 	ended    bool
 	timed    timed
-}
-
-// listening is a listen of a client.
-type listening struct {
-	l     *live.Listener
-	tag   *int64
-	id    string // of the query
-	epoch uint32 // of the outbox; guarded by client.mu
-	gone  bool   // revoked; guarded by client.mu
 }
 
 var _ live.Subscriber = (*client)(nil)
@@ -240,8 +231,12 @@ var (
 // answer answers a request.
 func (c *client) answer(slot uint64, status string, payload []byte) {
 	c.mu.Lock()
+	id := c.m.answers.id(slot)
+	c.mu.Unlock()
+	f := answerFrame(id, status, payload) // long perhaps, and changes of the database wait for mu
+	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.m.fill(slot, status, payload, 0)
+	c.m.answers.fill(slot, f, 0, c.m.out.answer)
 	c.progressed()
 	c.kick()
 }
@@ -319,6 +314,10 @@ func (c *client) listen(e effect) {
 		return
 	}
 	c.drop(e.path, e.query.ID()) // a second listen for the same thing replaces the first
+	if len(c.listens.all) >= c.srv.o.MaxListens {
+		c.refuse(e.slot, &refusal{"too_many_listens", "The client listens to too many locations and queries at the same time."})
+		return
+	}
 	l, err := c.srv.o.Hub.Listen(c.ns, e.path, e.query, c)
 	if err != nil {
 		c.refuse(e.slot, err)
@@ -332,7 +331,7 @@ func (c *client) listen(e effect) {
 		c.refuse(e.slot, readError(err))
 		return
 	}
-	c.listens = append(c.listens, ls)
+	c.listens.add(ls)
 	payload := emptyObj
 	if !indexed && needsIndex(&e.query) {
 		payload = []byte(`{"w":["no_index"]}`)
@@ -381,15 +380,8 @@ func readError(err error) error {
 
 // drop ends a listen, if there is one.
 func (c *client) drop(p tree.Path, id string) {
-	for i, ls := range c.listens {
-		if ls.id == id && ls.l.Path() == p {
-			ls.l.Close()
-			last := len(c.listens) - 1
-			c.listens[i] = c.listens[last]
-			c.listens[last] = nil
-			c.listens = c.listens[:last]
-			return
-		}
+	if ls := c.listens.remove(p, id); ls != nil {
+		ls.l.Close()
 	}
 }
 
@@ -514,8 +506,8 @@ func (c *client) resync() {
 	c.m.out.beginResync()
 	c.mu.Unlock()
 
-	listens := make([]*listening, 0, len(c.listens))
-	for _, ls := range c.listens {
+	resynced := make([]*listening, 0, len(c.listens.all))
+	for _, ls := range c.listens.all {
 		data, err := ls.l.Resync()
 		c.mu.Lock()
 		if c.ended {
@@ -539,7 +531,7 @@ func (c *client) resync() {
 		ls.epoch = c.m.out.bulk(f)
 		c.kick()
 		c.mu.Unlock()
-		listens = append(listens, ls)
+		resynced = append(resynced, ls)
 		// The full data of many listens must not be in memory at once.
 		c.waitUntil(func() bool { return c.m.out.queuedBytes() <= maxQueuedRest })
 	}
@@ -547,7 +539,7 @@ func (c *client) resync() {
 	c.m.out.resynced()
 	c.kick()
 	c.mu.Unlock()
-	for _, ls := range listens {
+	for _, ls := range resynced {
 		ls.l.Start()
 	}
 	c.mu.Lock()
@@ -635,10 +627,10 @@ func (c *client) end() {
 	}
 
 	c.work.Lock() // a request may still be under way
-	for _, ls := range c.listens {
+	for _, ls := range c.listens.all {
 		ls.l.Close()
 	}
-	c.listens = nil
+	c.listens = listens{}
 	c.work.Unlock()
 	c.mu.Lock()
 	c.m.out.abandon() // the wheel knows the client for a while yet

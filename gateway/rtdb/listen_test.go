@@ -189,7 +189,7 @@ func TestManyTagsShareAnEvent(t *testing.T) {
 func (r *rig) deliver(p *peer, ev *live.Event) {
 	c := r.client(p)
 	c.work.Lock()
-	l := c.listens[0].l
+	l := c.listens.all[0].l
 	c.work.Unlock()
 	r.db.Barrier(func(uint64) { c.Deliver(ev, l) })
 }

@@ -173,7 +173,7 @@ func (m *machine) secondaryLost() (end bool) {
 
 // fill answers a request.
 func (m *machine) fill(slot uint64, status string, payload []byte, seq uint64) {
-	m.answers.fill(slot, status, payload, seq, m.out.answer)
+	m.answers.fill(slot, answerFrame(m.answers.id(slot), status, payload), seq, m.out.answer)
 }
 
 // refusal is an answer with an error.

@@ -25,6 +25,9 @@ type Options struct {
 	// MaxReadBytes bounds the data of a listen or get; 0: 256 MiB. More is answered with "too_big".
 	MaxReadBytes int
 
+	// MaxListens bounds the listens of a client; 0: 50 000. One more is answered with "too_many_listens".
+	MaxListens int
+
 	// MaxQueuedPushBytes bounds the changes that wait for a slow client; 0: 4 MiB. Beyond it the client is resynchronised.
 	MaxQueuedPushBytes int
 
@@ -66,6 +69,7 @@ func (o *Options) setDefaults() {
 	}
 	setDefault(&o.MaxMessageBytes, tree.MaxWriteSDK+1<<20)
 	setDefault(&o.MaxReadBytes, 256<<20)
+	setDefault(&o.MaxListens, 50_000)
 	setDefault(&o.MaxQueuedPushBytes, 4<<20)
 	setDefault(&o.MaxPipelined, 1024)
 	if o.Logger == nil {
