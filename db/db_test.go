@@ -153,7 +153,7 @@ func disconnectModel(t *testing.T, r *rig, s *Session) (q disconnectQueue) {
 	t.Helper()
 	r.db.Barrier(func(uint64) {
 		if st := r.db.machine.sessions[s.id]; st != nil {
-			q = append(q, st.queue...)
+			q = append(q, st.journal.queue...)
 		}
 	})
 	return q

@@ -167,16 +167,15 @@ func (m *machine) decide(b *store.Batch, s *sessionState, op *Op, o origin, res 
 	case OpMerge:
 		return m.merge(b, op, o.now, res)
 	case OpDisconnectSet:
-		return nil, m.enqueue(b, s, res, op.Path, []Update{{"", op.Priority, op.Value}})
+		res.Err = s.journal.set(b, s.id, []Update{{op.Path, op.Priority, op.Value}})
+		return nil, nil
 	case OpDisconnectMerge:
-		return nil, m.enqueue(b, s, res, op.Path, op.Updates)
-	case OpDisconnectCancel:
-		if op.Priority {
-			s.queue = s.queue.cancelPriority(op.Path)
-		} else {
-			s.queue = s.queue.cancel(op.Path)
+		if len(op.Updates) > 0 {
+			res.Err = s.journal.set(b, s.id, prefixed(op.Path, op.Updates))
 		}
-		s.saveQueue(b)
+		return nil, nil
+	case OpDisconnectCancel:
+		s.journal.cancel(b, s.id, op.Path, op.Priority)
 		return nil, nil
 	case OpSetRules:
 		parsed, err := rules.Parse(op.Rules)
@@ -190,8 +189,8 @@ func (m *machine) decide(b *store.Batch, s *sessionState, op *Op, o origin, res 
 	case opConfirm:
 		return nil, m.confirm(b, op.Updates)
 	case opEndSession:
-		merge := &Op{NS: s.ns, Updates: s.queue}
-		s.ran, s.queue = s.queue, nil
+		merge := &Op{NS: s.ns, Updates: s.journal.queue}
+		s.ran, s.journal.queue = s.journal.queue, nil
 		if len(merge.Updates) == 0 || s.ns == "" {
 			return nil, nil
 		}
@@ -341,23 +340,13 @@ func shallow(r store.Reader, ns string, p tree.Path) (*tree.Node, error) {
 	return node, err
 }
 
-func (m *machine) enqueue(b *store.Batch, s *sessionState, res *Result, base tree.Path, updates []Update) error {
-	if len(s.queue)+len(updates) > MaxDisconnectOps {
-		res.Err = &tree.LimitError{Limit: "onDisconnect operations", Path: base, Got: len(s.queue) + len(updates), Max: MaxDisconnectOps}
-		return nil
+// prefixed returns updates with paths that are no longer relative to base.
+func prefixed(base tree.Path, updates []Update) []Update {
+	out := slices.Clone(updates)
+	for i := range out {
+		out[i].Path = base.Join(out[i].Path)
 	}
-	queue := slices.Clone(s.queue)
-	for _, u := range updates {
-		queue = queue.set(base.Join(u.Path), u.Priority, u.Value)
-	}
-	rec := appendUpdates(nil, queue)
-	if len(rec) > MaxDisconnectBytes {
-		res.Err = &tree.LimitError{Limit: "size", Path: base, Got: len(rec), Max: MaxDisconnectBytes}
-		return nil
-	}
-	s.queue = queue
-	b.SetMeta(recordKey(recDisconnect, s.id), rec)
-	return nil
+	return out
 }
 
 // isReplay tells whether the entry is a write that the log had before, and whether it was
@@ -448,7 +437,7 @@ func (m *machine) end(b *store.Batch, s *sessionState, now int64) error {
 		return err
 	}
 	s.saveHead(b)
-	s.saveQueue(b)
+	s.journal.clear(b, s.id)
 	s.saveRan(b)
 	b.SetMeta(endedKey(recEnded, s.endedAt, s.id), []byte{})
 	m.ended++

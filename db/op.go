@@ -107,7 +107,7 @@ func invalidf(format string, args ...any) error {
 }
 
 // MaxDisconnectOps and MaxDisconnectBytes bound what one session can queue for its end. The bytes
-// are those of the queue's record, which every operation on it writes anew.
+// are those of its records.
 const (
 	MaxDisconnectOps   = 10_000
 	MaxDisconnectBytes = 16 << 20

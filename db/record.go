@@ -30,7 +30,7 @@ func (id SessionID) String() string { return hex.EncodeToString(id[:]) }
 //
 //	s<id>          the session exists: namespace and, once it has ended, when; the session it resumes
 //	t<id><chunk>   its writes number chunk*32 .. chunk*32+31 that may be sent again
-//	o<id>          its onDisconnect queue
+//	o<id><number>  its onDisconnect queue (see journal)
 //	p<id>          where its onDisconnect queue has written, once it has ended
 //	e<time><id>    the session ended then, and has writes that may be sent again
 //	d<time><id>    the session ended then, and nothing but the fact is remembered
@@ -81,9 +81,9 @@ type sessionState struct {
 	endedAt   int64  // 0 while the session is alive
 	lastSeq   uint64 // of the last entry that was decided
 	confirmed uint64
-	tail      []tailEntry // ascending, all above confirmed
-	firstSeq  uint64      // no t record exists for chunks below firstSeq/tailChunk
-	queue     disconnectQueue
+	tail      []tailEntry     // ascending, all above confirmed
+	firstSeq  uint64          // no t record exists for chunks below firstSeq/tailChunk
+	journal   journal         // what its end will write
 	ran       disconnectQueue // what the end of the session has written
 
 	// previous is the session that this one resumes, as long as all writes of this one were
@@ -122,23 +122,10 @@ func loadSession(r store.Reader, id SessionID) (s *sessionState, ok bool, err er
 	if in.err != nil {
 		return nil, false, fmt.Errorf("record of session %s: %w", id, in.err)
 	}
-	if s.queue, err = loadQueue(r, id); err != nil {
+	if s.journal, err = loadJournal(r, id); err != nil {
 		return nil, false, err
 	}
 	return s, true, s.loadTail(r)
-}
-
-func loadQueue(r store.Reader, id SessionID) (disconnectQueue, error) {
-	rec, err := r.Meta(recordKey(recDisconnect, id))
-	if err != nil || rec == nil {
-		return nil, err
-	}
-	in := reader{b: rec}
-	q := disconnectQueue(in.updates())
-	if in.err != nil {
-		return nil, fmt.Errorf("onDisconnect queue of session %s: %w", id, in.err)
-	}
-	return q, nil
 }
 
 func (s *sessionState) loadTail(r store.Reader) error {
@@ -250,17 +237,9 @@ func (s *sessionState) saveRan(b *store.Batch) {
 	b.SetMeta(recordKey(recRan, s.id), rec)
 }
 
-func (s *sessionState) saveQueue(b *store.Batch) {
-	if len(s.queue) == 0 {
-		b.SetMeta(recordKey(recDisconnect, s.id), nil)
-		return
-	}
-	b.SetMeta(recordKey(recDisconnect, s.id), appendUpdates(nil, s.queue))
-}
-
 // forget deletes all records of the session but that of its existence.
 func (s *sessionState) forget(b *store.Batch) {
-	b.SetMeta(recordKey(recDisconnect, s.id), nil)
+	s.journal.clear(b, s.id)
 	b.SetMeta(recordKey(recRan, s.id), nil)
 	for c := s.firstSeq / tailChunk; c <= s.lastSeq/tailChunk; c++ {
 		b.SetMeta(tailKey(s.id, c), nil)
