@@ -42,6 +42,7 @@ func (q *request) authenticate() (auth.Identity, error) {
 	case err == nil:
 		return id, nil
 	case !errors.As(err, &rejected):
+		q.log.Error("credential could not be checked", "ns", q.ns, "err", err)
 		return auth.Identity{}, &apiError{status: http.StatusServiceUnavailable, msg: msgUnavailable}
 	case q.open && c.Scheme == auth.Service:
 		// Nothing is protected, and tools come with secrets and access tokens that

@@ -1,9 +1,11 @@
 package rest
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -75,7 +77,9 @@ func (w *blockedWriter) Write(b []byte) (int, error) {
 // one holds its text, no more, and that comes free with the last byte.
 func TestReadsShareABudget(t *testing.T) {
 	const size = 3 << 19
+	var logged bytes.Buffer
 	f := newFixture(t, func(o *Options) {
+		o.Logger = slog.New(slog.NewTextHandler(&logged, nil))
 		o.MaxReadBytes = 4 << 20
 		o.MaxReadsBytes = size * (nodeFactor + 3)
 	})
@@ -129,6 +133,9 @@ func TestReadsShareABudget(t *testing.T) {
 		if slow.Code != 200 || f.rest.reads.left.Load() != all {
 			t.Errorf("%s: %d, and %d of %d bytes are free afterwards", target, slow.Code, f.rest.reads.left.Load(), all)
 		}
+	}
+	if logged.Len() > 0 {
+		t.Errorf("refusals were logged: %s", logged.String())
 	}
 }
 

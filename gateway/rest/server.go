@@ -202,9 +202,11 @@ func (q *request) fail(err error) {
 	var e *apiError
 	if !errors.As(err, &e) {
 		e = q.classify(err)
-	}
-	if e.status >= 500 && q.r.Context().Err() == nil {
-		q.log.Error("request failed", "method", q.method, "path", q.r.URL.Path, "ns", q.ns, "err", err)
+		// What was refused on purpose, also with a 5xx, shows in the metrics; a line for each
+		// would be much when there are many.
+		if e.status >= 500 {
+			q.log.Error("request failed", "method", q.method, "path", q.r.URL.Path, "ns", q.ns, "err", err)
+		}
 	}
 	q.out.reset()
 	q.out.header().Set("Content-Type", jsonType)
