@@ -1,7 +1,6 @@
 package rtdb
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -38,6 +37,8 @@ type wsTransport struct {
 	in      *inbound // nil between messages
 	readFn  func(fd uintptr) bool
 	buf     *[]byte
+	from    *sync.Pool // what buf is from
+	full    bool       // the last read filled buf
 	n       int
 	readErr error
 
@@ -58,6 +59,11 @@ type wsTransport struct {
 
 var readBuffers = sync.Pool{New: func() any {
 	b := make([]byte, 16<<10)
+	return &b
+}}
+
+var smallBuffers = sync.Pool{New: func() any {
+	b := make([]byte, 512)
 	return &b
 }}
 
@@ -199,17 +205,7 @@ func (t *wsTransport) drain(rest [][]byte) {
 // writeAll writes and waits as long as the client takes something every now and then.
 func (t *wsTransport) writeAll(bufs [][]byte) error {
 	if t.raw == nil {
-		// A TLS record for each frame would be a waste, and one that was interrupted cannot be continued.
-		joined := bytes.Join(bufs, nil)
-		for len(joined) > 0 {
-			n := min(len(joined), 16<<10)
-			t.conn.SetWriteDeadline(time.Now().Add(writeStall))
-			if _, err := t.conn.Write(joined[:n]); err != nil {
-				return err
-			}
-			joined = joined[n:]
-		}
-		return nil
+		return t.writeRecords(bufs)
 	}
 	v := net.Buffers(bufs)
 	for len(v) > 0 {
@@ -220,6 +216,35 @@ func (t *wsTransport) writeAll(bufs [][]byte) error {
 		}
 	}
 	return nil
+}
+
+// writeRecords writes through TLS. A record for each frame would be a waste, and one that was interrupted cannot be continued.
+func (t *wsTransport) writeRecords(bufs [][]byte) error {
+	record := readBuffers.Get().(*[]byte)
+	defer readBuffers.Put(record)
+	joined := (*record)[:0]
+	flush := func() error {
+		if len(joined) == 0 {
+			return nil
+		}
+		t.conn.SetWriteDeadline(time.Now().Add(writeStall))
+		_, err := t.conn.Write(joined)
+		joined = joined[:0]
+		return err
+	}
+	for _, b := range bufs {
+		for len(b) > 0 {
+			n := min(len(b), cap(joined)-len(joined))
+			joined = append(joined, b[:n]...)
+			b = b[n:]
+			if len(joined) == cap(joined) {
+				if err := flush(); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return flush()
 }
 
 // start begins to read; first is what came with the upgrade request.
@@ -241,7 +266,7 @@ func (t *wsTransport) read() {
 			err = t.consume((*t.buf)[:t.n])
 		}
 		if t.buf != nil {
-			readBuffers.Put(t.buf)
+			t.from.Put(t.buf)
 			t.buf = nil
 		}
 		if err != nil && !(errors.Is(err, os.ErrDeadlineExceeded) && t.renewed()) {
@@ -315,12 +340,22 @@ func (t *wsTransport) renewed() bool {
 // wait returns when something has been read into buf.
 func (t *wsTransport) wait() error {
 	if t.raw == nil {
-		t.buf = readBuffers.Get().(*[]byte)
+		// It cannot be told when there is something to read, so an idle connection holds a buffer: a small one. What does not fit in
+		// waits in the TLS connection.
+		pool := &smallBuffers
+		if t.full {
+			pool = &readBuffers
+		}
+		t.buf, t.from = pool.Get().(*[]byte), pool
 		t.n, t.readErr = t.conn.Read(*t.buf)
+		t.full = t.n == len(*t.buf)
 	} else if err := t.raw.Read(t.readFn); err != nil {
 		return err
 	}
-	if t.readErr == nil && t.n == 0 {
+	switch {
+	case t.n > 0: // TLS reports the end along with the last bytes, and again afterwards
+		return nil
+	case t.readErr == nil:
 		return io.EOF
 	}
 	return t.readErr
@@ -334,7 +369,7 @@ func (t *wsTransport) readReady(fd uintptr) (done bool) {
 		readBuffers.Put(buf)
 		return false
 	}
-	t.buf, t.n, t.readErr = buf, n, err
+	t.buf, t.from, t.n, t.readErr = buf, &readBuffers, n, err
 	return true
 }
 
