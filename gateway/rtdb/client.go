@@ -67,15 +67,21 @@ func (s *Server) newClient(ns, previous, kind string) *client {
 }
 
 // begin greets the client. host is what the client called the server: clients keep it and use it for later
-// connections, so it must be an address that works for them.
-func (c *client) begin(via transport, host string) {
-	c.mu.Lock()
+// connections, so it must be an address that works for them. It reports whether the server still takes clients; if not, nothing of
+// the session is left.
+func (c *client) begin(via transport, host string) bool {
 	c.via = via
 	c.m.out.control(controlFrame("h", helloText(c.srv.o.Now().UnixMilli(), host, c.sess.ID())))
+	if !c.srv.add(c) {
+		c.sess.End()
+		return false
+	}
+	c.mu.Lock()
 	c.kick()
 	c.mu.Unlock()
 	c.srv.wheel.schedule(&c.timed, c.srv.wheel.elapsed()+pingAfter)
 	c.srv.o.Metrics.ConnOpened(c.kind)
+	return true
 }
 
 // kick tells the transport that there is output. The caller holds mu.

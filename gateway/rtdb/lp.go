@@ -226,19 +226,29 @@ func (s *Server) startPolling(w http.ResponseWriter, r *http.Request, q params) 
 		http.Error(w, "cb is not a number", http.StatusBadRequest)
 		return
 	}
+	s.mu.Lock()
+	closing, full := s.closing, len(s.pollers) >= s.o.MaxPolling
+	s.mu.Unlock()
+	switch {
+	case closing:
+		http.Error(w, shuttingDown, http.StatusServiceUnavailable)
+		return
+	case full:
+		http.Error(w, "too many clients poll", http.StatusServiceUnavailable)
+		return
+	}
 	s.takeOver(q.get("ls"))
 	c := s.newClient(name, q.get("ls"), "lp")
 	t := &lpTransport{c: c, id: c.sess.ID(), password: rand.Text(), seen: s.wheel.elapsed()}
 	t.pieces.max = s.o.MaxMessageBytes / 3 * 4
-	c.begin(t, r.Host)
-	if !s.add(c) {
-		t.abort()
-		http.Error(w, "the server is shutting down", http.StatusServiceUnavailable)
-		return
-	}
 	s.mu.Lock()
 	s.pollers[t.id] = t
 	s.mu.Unlock()
+	if !c.begin(t, r.Host) {
+		s.removePolling(t)
+		http.Error(w, shuttingDown, http.StatusServiceUnavailable)
+		return
+	}
 
 	var b bytes.Buffer
 	for _, f := range []struct{ name, args string }{{"pLPCommand", "c,a1,a2,a3,a4"}, {"pRTLPCB", "n,d"}} {

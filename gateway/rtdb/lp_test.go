@@ -499,3 +499,22 @@ func TestPollReceipts(t *testing.T) {
 	r.responded(6, time.Second)
 	check("the next one proves it", false, false, 6)
 }
+
+func TestPollingClientsAreBounded(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.MaxPolling = 2 })
+	first := r.poller()
+	r.poller()
+	status := func() int {
+		res, err := http.Get(first.base + "start=t&cb=1&ns=test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		return res.StatusCode
+	}
+	if got := status(); got != http.StatusServiceUnavailable {
+		t.Fatalf("status %d", got)
+	}
+	first.get(first.session() + "&disconn=t")
+	waitFor(t, "there is room again", func() bool { return status() == http.StatusOK })
+}

@@ -28,6 +28,10 @@ type Options struct {
 	// MaxListens bounds the listens of a client; 0: 50 000. One more is answered with "too_many_listens".
 	MaxListens int
 
+	// MaxPolling bounds the sessions that use long polling, which unlike others hold no file descriptor; 0: 50 000. A client
+	// that comes beyond it is answered with 503, and may try a WebSocket.
+	MaxPolling int
+
 	// MaxQueuedPushBytes bounds the changes that wait for a slow client; 0: 4 MiB. Beyond it the client is resynchronised.
 	MaxQueuedPushBytes int
 
@@ -70,6 +74,7 @@ func (o *Options) setDefaults() {
 	setDefault(&o.MaxMessageBytes, tree.MaxWriteSDK+1<<20)
 	setDefault(&o.MaxReadBytes, 256<<20)
 	setDefault(&o.MaxListens, 50_000)
+	setDefault(&o.MaxPolling, 50_000)
 	setDefault(&o.MaxQueuedPushBytes, 4<<20)
 	setDefault(&o.MaxPipelined, 1024)
 	if o.Logger == nil {

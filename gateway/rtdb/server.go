@@ -14,6 +14,8 @@ import (
 	"rebase/tree"
 )
 
+const shuttingDown = "the server is shutting down"
+
 // Server serves the protocol. Its methods are safe for concurrent use.
 type Server struct {
 	o        Options
@@ -62,7 +64,7 @@ func (s *Server) ServeWS(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if s.isClosing() {
-		http.Error(w, "the server is shutting down", http.StatusServiceUnavailable)
+		http.Error(w, shuttingDown, http.StatusServiceUnavailable)
 		return
 	}
 	if r.Header.Get("Sec-WebSocket-Key") == "" { // hijacking is for those who know the protocol
@@ -94,11 +96,11 @@ func (s *Server) ServeWS(w http.ResponseWriter, r *http.Request) {
 	c := s.newClient(name, q.get("ls"), "ws")
 	c.m.live.mute = !takesPings(r.UserAgent())
 	t := newWS(c, conn, s.flusher())
-	c.begin(t, r.Host)
-	if !s.add(c) {
-		c.mu.Lock()
-		t.finish(ws.StatusGoingAway, "the server is shutting down")
-		c.mu.Unlock()
+	if !c.begin(t, r.Host) {
+		conn.SetWriteDeadline(time.Now().Add(closeWait))
+		conn.Write(appendFrame(nil, ws.OpClose, ws.NewCloseFrameBody(ws.StatusGoingAway, shuttingDown)))
+		conn.Close()
+		return
 	}
 	t.start(first)
 }
@@ -202,7 +204,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		}
 	}
 	s.mu.Unlock()
-	s.each(func(via transport) { via.finish(ws.StatusGoingAway, "the server is shutting down") })
+	s.each(func(via transport) { via.finish(ws.StatusGoingAway, shuttingDown) })
 	var err error
 	select {
 	case <-idle:
