@@ -33,7 +33,6 @@ func (m *metrics) connections() rtdb.Metrics {
 		messagesOut: f.counter("rebase_messages_sent_total", "Protocol messages to clients."),
 		bytesOut:    f.counter("rebase_messages_sent_bytes_total", "Bytes of protocol messages to clients."),
 		resyncs:     f.counter("rebase_resyncs_total", "Slow clients that missed changes and got the whole data again."),
-		replays:     f.counter("rebase_replays_total", "Writes that clients sent again after a reconnect and that had been applied before."),
 	}
 }
 
@@ -41,7 +40,7 @@ type connectionMetrics struct {
 	open                                       *prometheus.GaugeVec
 	opened                                     *prometheus.CounterVec
 	messagesIn, bytesIn, messagesOut, bytesOut prometheus.Counter
-	resyncs, replays                           prometheus.Counter
+	resyncs                                    prometheus.Counter
 }
 
 var _ rtdb.Metrics = (*connectionMetrics)(nil)
@@ -70,5 +69,6 @@ func (c *connectionMetrics) MessagesOut(n, bytes int) {
 // Resync implements rtdb.Metrics.
 func (c *connectionMetrics) Resync() { c.resyncs.Inc() }
 
-// Replay implements rtdb.Metrics.
-func (c *connectionMetrics) Replay() { c.replays.Inc() }
+// Replay implements rtdb.Metrics. The database counts these itself, as
+// rebase_db_replays_suppressed_total.
+func (c *connectionMetrics) Replay() {}

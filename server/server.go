@@ -123,7 +123,7 @@ func (s *Server) fail(err error) {
 // Shutdown ends the server. It stops listening, ends connections and streams, so
 // that the onDisconnect operations of their clients run, lets requests finish,
 // and closes the data with the store flushed. When ctx is done it stops waiting
-// for requests and connections, not for the data. Calls after the first wait for it
+// for requests and connections and cuts them off, not for the data. Calls after the first wait for it
 // and return the same.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.shutdown.Do(func() { s.shutdownErr = s.end(ctx) })
@@ -137,10 +137,10 @@ func (s *Server) end(ctx context.Context) error {
 	// gateways end theirs first.
 	errs := make([]error, 2)
 	var gateways sync.WaitGroup
-	gateways.Go(func() { errs[0] = named("connections", s.rtdb.Shutdown(ctx)) })
-	gateways.Go(func() { errs[1] = named("streams", s.rest.Shutdown(ctx)) })
+	gateways.Go(func() { errs[0] = s.waited(ctx, "connections", s.rtdb.Shutdown(ctx)) })
+	gateways.Go(func() { errs[1] = s.waited(ctx, "streams", s.rest.Shutdown(ctx)) })
 	gateways.Wait()
-	errs = append(errs, named("requests", s.http.shutdown(ctx)))
+	errs = append(errs, s.waited(ctx, "requests", s.http.shutdown(ctx)))
 
 	s.stopCheckpoints()
 	s.checkpoints.Wait()
@@ -150,6 +150,16 @@ func (s *Server) end(ctx context.Context) error {
 	defer cancel()
 	errs = append(errs, named("data", s.data.close(closing)))
 	return errors.Join(errs...)
+}
+
+// waited names an error of waiting for clients. That time ran out is none: what was still under
+// way was cut off, as whoever gave the time wanted.
+func (s *Server) waited(ctx context.Context, what string, err error) error {
+	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		s.log.Warn("cut off what had not finished in time", "what", what)
+		return nil
+	}
+	return named(what, err)
 }
 
 func named(what string, err error) error {
