@@ -105,7 +105,8 @@ func (c *Client) Export(ctx context.Context, from Target, w io.Writer, compress 
 	stop := every(report, now)
 	defer stop()
 
-	buffered := bufio.NewWriterSize(&countingWriter{w, &bytes}, 256<<10)
+	counted := &countingWriter{w: w, n: &bytes}
+	buffered := bufio.NewWriterSize(counted, 256<<10)
 	var out io.Writer = buffered
 	var gz *gzip.Writer
 	if compress {
@@ -131,6 +132,9 @@ func (c *Client) Export(ctx context.Context, from Target, w io.Writer, compress 
 	if err == nil {
 		err = buffered.Flush()
 	}
+	if counted.err != nil {
+		err = counted.err // which came through the scanner, as if reading had failed
+	}
 	if err != nil {
 		return now(), fmt.Errorf("export of %s: %w", from, err)
 	}
@@ -138,12 +142,14 @@ func (c *Client) Export(ctx context.Context, from Target, w io.Writer, compress 
 }
 
 type countingWriter struct {
-	w io.Writer
-	n *atomic.Int64
+	w   io.Writer
+	n   *atomic.Int64
+	err error
 }
 
 func (c *countingWriter) Write(p []byte) (int, error) {
 	n, err := c.w.Write(p)
 	c.n.Add(int64(n))
+	c.err = err
 	return n, err
 }

@@ -137,3 +137,18 @@ func TestImportSkipsTheByteOrderMark(t *testing.T) {
 		t.Errorf("imported %s", got)
 	}
 }
+
+// A disk that is full is told as such, not as JSON that cannot be read.
+func TestExportToAFullDisk(t *testing.T) {
+	f := newFake(t)
+	f.root = tree.NewString(strings.Repeat("x", 1<<20))
+	full := errors.New("no space left on device")
+	_, err := new(Client).Export(context.Background(), f.target(t, ""), writerFunc(func([]byte) (int, error) { return 0, full }), false, nil)
+	if !errors.Is(err, full) || strings.Contains(err.Error(), "JSON") {
+		t.Errorf("the export failed with %v", err)
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
