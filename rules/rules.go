@@ -141,7 +141,7 @@ type compiler struct {
 }
 
 // maxRegexes bounds what all regular expressions of a document hold in memory.
-const maxRegexes = 50 * maxRegexSize
+const maxRegexes = 10 * maxRegexSize
 
 func (c *compiler) node(v *value) (*node, error) {
 	if v.kind != '{' {

@@ -66,7 +66,6 @@ type tracer struct {
 	trace  Trace
 	kind   string    // of the operation
 	target tree.Path // the node that it is about at present
-	first  int       // its first step
 	values map[*expr]val
 	order  []*expr
 }
