@@ -21,6 +21,9 @@ type Reader interface {
 	// GetLimit is Get, but fails with ErrTooBig as soon as the subtree's export
 	// JSON is known to be larger than about maxBytes.
 	GetLimit(ns string, p tree.Path, maxBytes int) (*tree.Node, error)
+	// GetWatched is Get, but tells grow about the size of the export JSON of what it has
+	// read so far, before it keeps each leaf; an error of grow ends it and is returned.
+	GetWatched(ns string, p tree.Path, grow func(size int) error) (*tree.Node, error)
 	// Leaf tells what the node at p is: a leaf (returned with its priority), an
 	// object, or neither. It costs one seek.
 	Leaf(ns string, p tree.Path) (leaf *tree.Node, object bool, err error)
@@ -78,14 +81,23 @@ func (v view) subtree(key []byte) (*pebble.Iterator, error) {
 }
 
 func (v view) Get(ns string, p tree.Path) (*tree.Node, error) {
-	return v.get(ns, p, -1)
+	return v.get(ns, p, nil)
 }
 
 func (v view) GetLimit(ns string, p tree.Path, maxBytes int) (*tree.Node, error) {
-	return v.get(ns, p, max(maxBytes, 0))
+	return v.get(ns, p, func(size int) error {
+		if size > maxBytes {
+			return ErrTooBig
+		}
+		return nil
+	})
 }
 
-func (v view) get(ns string, p tree.Path, maxBytes int) (*tree.Node, error) {
+func (v view) GetWatched(ns string, p tree.Path, grow func(size int) error) (*tree.Node, error) {
+	return v.get(ns, p, grow)
+}
+
+func (v view) get(ns string, p tree.Path, grow func(size int) error) (*tree.Node, error) {
 	key := dataKey(make([]byte, 0, 128), ns, p)
 	it, err := v.subtree(key)
 	if err != nil {
@@ -95,22 +107,21 @@ func (v view) get(ns string, p tree.Path, maxBytes int) (*tree.Node, error) {
 	size := 0
 	for ok := it.First(); ok; ok = it.Next() {
 		val := it.Value()
-		if maxBytes >= 0 {
+		if grow != nil {
 			// A key is at least a colon, two quotes and a comma in the export, and
 			// its last component is there; a value is about as long as here.
-			if size += len(val) + 4; size > maxBytes && maxBytes >= 0 {
+			size += len(val) + 4
+			if err := grow(size); err != nil {
 				it.Close()
-				return nil, ErrTooBig
+				return nil, err
 			}
 		}
 		if err := b.add(it.Key()[len(key):], val); err != nil {
 			it.Close()
 			return nil, corrupt(it.Key(), err)
 		}
-		if maxBytes >= 0 {
-			size += b.fresh
-			b.fresh = 0
-		}
+		size += b.fresh
+		b.fresh = 0
 	}
 	if err := it.Close(); err != nil {
 		return nil, err

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net/http"
 	"strings"
 	"testing"
@@ -15,7 +14,6 @@ import (
 	"pgregory.net/rapid"
 
 	"rebase/auth"
-	"rebase/store"
 	"rebase/tree"
 )
 
@@ -343,54 +341,6 @@ func TestTimeoutExpires(t *testing.T) {
 			t.Errorf("%s:\n got %s\nwant %s", target, got, want)
 		}
 	}
-}
-
-// TestBuilder: what a walk delivers, put together again.
-func TestBuilder(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		want := drawNode(t, 3)
-		b := builder{max: math.MaxInt}
-		walk(want, "", &b)
-		if got := b.node(); !tree.Equal(got, want) {
-			t.Fatalf("got %s, want %s", tree.AppendExport(nil, got), tree.AppendExport(nil, want))
-		}
-	})
-	b := builder{max: 10}
-	b.leaf("a/b", tree.NewString("0123456789"))
-	if b.err != store.ErrTooBig {
-		t.Errorf("got %v", b.err)
-	}
-}
-
-func walk(n *tree.Node, at tree.Path, b *builder) {
-	if n.IsLeaf() {
-		b.leaf(at, n)
-		return
-	}
-	if n.Priority() != nil {
-		b.priority(at, n.Priority())
-	}
-	for _, c := range n.Children() {
-		walk(c.Node, at.Child(c.Key), b)
-	}
-}
-
-func drawNode(t *rapid.T, depth int) *tree.Node {
-	var n *tree.Node
-	if depth == 0 || rapid.Bool().Draw(t, "leaf") {
-		n = tree.NewInt(rapid.Int64().Draw(t, "value"))
-	} else {
-		var children []tree.Child
-		for range rapid.IntRange(1, 4).Draw(t, "children") {
-			key := rapid.StringMatching(`[a-c0-9]{1,2}`).Draw(t, "key")
-			children = append(children, tree.Child{Key: key, Node: drawNode(t, depth-1)})
-		}
-		n = tree.NewObject(children)
-	}
-	if rapid.IntRange(0, 3).Draw(t, "prio") == 0 {
-		n = n.WithPriority(tree.NewInt(rapid.Int64().Draw(t, "priority")))
-	}
-	return n
 }
 
 func TestWriteSizeLimit(t *testing.T) {

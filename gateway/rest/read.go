@@ -120,38 +120,18 @@ func (q *request) load(r store.Reader, d *deadline) (*tree.Node, error) {
 // loadAt reads the node at p, of which so is the size of what the response has already. It
 // returns about the size of the node's JSON.
 func (q *request) loadAt(r store.Reader, d *deadline, p tree.Path, so int) (*tree.Node, int, error) {
-	left := q.o.MaxReadBytes - so
-	if d.at.IsZero() {
-		// Most reads are small and need no accounts.
-		n, err := r.GetLimit(q.ns, p, min(left, smallRead))
-		if err == nil {
-			return n, n.SizeBytes(), nil
+	size := 0
+	n, err := r.GetWatched(q.ns, p, func(now int) error {
+		size = now
+		if so+now > q.o.MaxReadBytes {
+			return store.ErrTooBig
 		}
-		if !errors.Is(err, store.ErrTooBig) || left <= smallRead {
-			return nil, 0, err
+		if err := d.check(); err != nil {
+			return err
 		}
-	}
-	// Only a walk can be stopped half-way, and be told that there is no memory.
-	b := builder{max: left, grow: func(size int) error { return q.growing(so+size, true) }}
-	err := r.Walk(q.ns, p,
-		func(rel tree.Path, leaf *tree.Node) error {
-			b.leaf(rel, leaf)
-			if b.err != nil {
-				return b.err
-			}
-			return d.check()
-		},
-		func(rel tree.Path, prio *tree.Node) error {
-			b.priority(rel, prio)
-			if b.err != nil {
-				return b.err
-			}
-			return d.check()
-		})
-	if err != nil {
-		return nil, 0, err
-	}
-	return b.node(), b.size, nil
+		return q.growing(so+now, true)
+	})
+	return n, size, err
 }
 
 // streamExport sends a subtree with its priorities straight from the store.
