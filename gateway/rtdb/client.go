@@ -218,6 +218,27 @@ func (c *client) step(from transport, text []byte) error {
 	return nil
 }
 
+// oversized refuses a message that was too long to be kept; only its ends are known.
+func (c *client) oversized(from transport, head, tail []byte) error {
+	c.work.Lock()
+	c.mu.Lock()
+	on := secondary
+	if c.via == from {
+		on = primary
+	}
+	e, err := c.m.oversized(on, head, tail)
+	if err == nil {
+		c.m.fill(e.slot, e.status, e.payload, 0)
+		c.kick()
+	}
+	c.mu.Unlock()
+	c.work.Unlock()
+	if err == nil {
+		c.waitUntil(c.hasRoom)
+	}
+	return err
+}
+
 // switchOver ends long polling and goes on over the second connection. The caller holds mu.
 func (c *client) switchOver() {
 	c.via.(*lpTransport).endTransmission(c.take(nil, math.MaxInt))

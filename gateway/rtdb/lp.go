@@ -349,8 +349,14 @@ func (t *lpTransport) take(segments []segment) error {
 	for _, s := range segments {
 		messages, err := t.pieces.add(s)
 		for _, m := range messages {
-			t.c.srv.o.Metrics.MessagesIn(1, len(m))
-			if err := t.c.receive(t, m); err != nil {
+			t.c.srv.o.Metrics.MessagesIn(1, len(m.text))
+			err := error(nil)
+			if m.over {
+				err = t.c.oversized(t, m.head, m.tail)
+			} else {
+				err = t.c.receive(t, m.text)
+			}
+			if err != nil {
 				return err
 			}
 		}

@@ -518,3 +518,44 @@ func TestPollingClientsAreBounded(t *testing.T) {
 	first.get(first.session() + "&disconn=t")
 	waitFor(t, "there is room again", func() bool { return status() == http.StatusOK })
 }
+
+// TestLongPollingRefusesWhatIsTooLong: if the session were ended instead, the client would send the write again for ever.
+func TestLongPollingRefusesWhatIsTooLong(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.MaxMessageBytes = 3000 })
+	p := r.poller()
+	p.expect("*")
+	const refused = `"Data to write exceeds the maximum size that can be modified with a single request."`
+	for _, n := range []int{5000, 5001, 5002} { // the end of the text falls differently
+		p.segs = 0
+		a := reassembler{max: 3000}
+		text := `{"t":"d","d":{"a":"p","b":{"p":"a","d":"` + strings.Repeat("x", n) + `"},"r":7}}`
+		for _, piece := range p.pieces(text, 1001) {
+			segments, err := parseParams(numbered(piece, 0)[1:]).segments()
+			if err != nil {
+				t.Fatal(err)
+			}
+			messages, err := a.add(segments[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range messages {
+				if id, ok := edgesID(m.head, m.tail); !m.over || !ok || id != 7 || !strings.HasSuffix(text, string(m.tail)) {
+					t.Fatalf("%+v", m)
+				}
+			}
+		}
+		if a.held != 0 || a.size != 0 {
+			t.Fatalf("%d bytes are held", a.held)
+		}
+	}
+	p.segs = 0
+	q := r.srv.polling(p.id, p.pw)
+	text := `{"t":"d","d":{"r":100,"a":"p","b":{"p":"/a","d":"` + strings.Repeat("x", 9000) + `"}}}`
+	for i, piece := range p.pieces(text, 1840) {
+		go p.get(p.session() + numbered(piece, 0))
+		waitFor(t, "the piece is taken", func() bool { q.upstream.Lock(); defer q.upstream.Unlock(); return q.pieces.next == i+1 })
+	}
+	p.expect(answerText(100, "write_too_big", refused))
+	n := p.request("p", `{"p":"/a","d":1}`)
+	p.expect(ok(n))
+}

@@ -70,19 +70,34 @@ func (p params) segments() ([]segment, error) {
 // reassembler puts the pieces of long polling back together: several requests can be under way at a time, so pieces arrive in any
 // order.
 type reassembler struct {
-	max     int // bytes held back
+	max     int // bytes of a packet, and of the pieces that came early
 	next    int // the number that is due
 	early   map[int]segment
 	held    int
 	packet  strings.Builder
 	missing int // pieces of the packet that are outstanding
+
+	// A packet that is too long is forgotten but for its ends, so that it can be refused; see inbound.
+	over       bool
+	size       int // of the packet so far
+	head, tail string
 }
+
+// upstream is a message that came in pieces; of one that is too long there are only the ends.
+type upstream struct {
+	text       []byte
+	over       bool
+	head, tail []byte
+}
+
+// edgeChars is how much of both ends of a packet that is too long is kept: whole groups of characters.
+const edgeChars = 4 * edgeBytes / 3 &^ 3
 
 // aheadWindow is how far ahead of the one that is due a piece may be.
 const aheadWindow = 1024
 
 // add takes a piece and returns the messages that it completes. An error is final.
-func (a *reassembler) add(s segment) (messages [][]byte, err error) {
+func (a *reassembler) add(s segment) (messages []upstream, err error) {
 	switch {
 	case s.num < a.next:
 		return nil, nil // the client sent it again
@@ -92,8 +107,8 @@ func (a *reassembler) add(s segment) (messages [][]byte, err error) {
 	if _, dup := a.early[s.num]; dup {
 		return nil, nil
 	}
-	if a.held+len(s.data) > a.max {
-		return nil, fmt.Errorf("a message has more than %d bytes", a.max)
+	if a.held-a.packet.Len()+len(s.data) > a.max {
+		return nil, fmt.Errorf("more than %d bytes came while piece %d was due", a.max, a.next)
 	}
 	a.held += len(s.data)
 	if a.early == nil {
@@ -111,19 +126,58 @@ func (a *reassembler) add(s segment) (messages [][]byte, err error) {
 			a.missing = s.total
 		}
 		a.missing--
-		a.packet.WriteString(s.data)
+		a.size += len(s.data)
+		if a.over || a.packet.Len()+len(s.data) > a.max {
+			a.skip(s.data)
+		} else {
+			a.packet.WriteString(s.data)
+		}
 		if a.missing > 0 {
 			continue
 		}
-		packet := a.packet.String()
-		a.packet.Reset()
-		a.held -= len(packet)
-		m, err := decodePacket(packet)
+		m, err := a.finish()
 		if err != nil {
 			return messages, err
 		}
 		messages = append(messages, m)
 	}
+}
+
+// skip takes a piece of a packet that is too long.
+func (a *reassembler) skip(data string) {
+	if !a.over {
+		a.over = true
+		head := a.packet.String()
+		if len(head) < edgeChars {
+			head += data[:min(len(data), edgeChars-len(head))]
+		}
+		a.head = strings.Clone(head[:min(len(head), edgeChars)&^3])
+		a.held -= a.packet.Len()
+		a.packet.Reset()
+	}
+	a.held -= len(data)
+	tail := a.tail + data[max(0, len(data)-edgeChars):]
+	a.tail = strings.Clone(tail[max(0, len(tail)-edgeChars):])
+}
+
+// finish decodes the packet, which is complete.
+func (a *reassembler) finish() (m upstream, err error) {
+	if !a.over {
+		packet := a.packet.String()
+		a.packet.Reset()
+		a.held -= len(packet)
+		a.size = 0
+		m.text, err = decodePacket(packet)
+		return m, err
+	}
+	begin := a.size - len(a.tail)
+	tail := a.tail[min(len(a.tail), (4-begin%4)%4):]
+	m.over = true
+	var err1, err2 error
+	m.head, err1 = decodePacket(a.head)
+	m.tail, err2 = decodePacket(tail)
+	a.over, a.size, a.head, a.tail = false, 0, "", ""
+	return m, errors.Join(err1, err2)
 }
 
 // packetEncoding is the URL-safe alphabet, filled up with dots.

@@ -111,9 +111,9 @@ func (m *machine) receive(from line, text []byte) (effect, error) {
 }
 
 // oversized takes a message that was too long to be kept; only SDKs' writes are that long.
-func (m *machine) oversized(head, tail []byte) (effect, error) {
+func (m *machine) oversized(from line, head, tail []byte) (effect, error) {
 	id, ok := edgesID(head, tail)
-	if !ok || m.upgrade == offered {
+	if !ok || from == secondary {
 		return effect{}, closef(ws.StatusMessageTooBig, "a message is too long, and is no request that could be refused")
 	}
 	return effect{kind: answer, slot: m.answers.open(id), status: errWriteBig.status, payload: tree.AppendJSONString(nil, errWriteBig.reason)}, nil

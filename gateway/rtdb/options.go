@@ -19,7 +19,7 @@ type Options struct {
 	Authenticator auth.Authenticator
 
 	// MaxMessageBytes bounds a message of a client, as text; 0: 17 MiB, which is the largest write of an SDK with room around
-	// it. A client that sends more is disconnected.
+	// it. A longer request is answered with "write_too_big"; a frame that is longer by itself ends the connection.
 	MaxMessageBytes int
 
 	// MaxReadBytes bounds the data of a listen or get; 0: 256 MiB. More is answered with "too_big".

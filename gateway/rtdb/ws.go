@@ -434,19 +434,7 @@ func (t *wsTransport) message(text []byte) error {
 	return nil
 }
 
-func (t *wsTransport) oversized(head, tail []byte) error {
-	c := t.c
-	c.work.Lock()
-	c.mu.Lock()
-	e, err := c.m.oversized(head, tail)
-	if err == nil {
-		c.m.fill(e.slot, e.status, e.payload, 0)
-		c.kick()
-	}
-	c.mu.Unlock()
-	c.work.Unlock()
-	return err
-}
+func (t *wsTransport) oversized(head, tail []byte) error { return t.c.oversized(t, head, tail) }
 
 func (t *wsTransport) ping(payload []byte) error {
 	c := t.c
