@@ -38,7 +38,7 @@ var floors = [][]string{
 	{"db"},
 	{"live"},
 	{"auth"},
-	{"gateway/ns"},
+	{"gateway/ns", "gateway/budget"},
 	{"gateway/"},
 	{"console/"},
 	{"transfer"},

@@ -30,7 +30,7 @@ func (q *request) readBody(limit int64) ([]byte, error) {
 		if err != nil {
 			return nil, readBodyError(err)
 		}
-		if !q.bodies.take(n) {
+		if !q.bodies.Take(n) {
 			return nil, &apiError{status: http.StatusServiceUnavailable, msg: msgBusy, header: http.Header{"Retry-After": {"1"}}}
 		}
 		q.held += n

@@ -40,7 +40,7 @@ func TestBodiesShareABudget(t *testing.T) {
 	if _, err := pw.Write([]byte(large[:len(large)-1])); err != nil {
 		t.Fatal(err)
 	}
-	for f.rest.bodies.left.Load() > 1<<20 { // until the server holds 2 MiB of it
+	for f.rest.bodies.Left() > 1<<20 { // until the server holds 2 MiB of it
 		time.Sleep(time.Millisecond)
 	}
 	if got := put(strings.NewReader(large)); got != http.StatusServiceUnavailable {
@@ -83,7 +83,7 @@ func TestReadsShareABudget(t *testing.T) {
 		o.MaxReadBytes = 4 << 20
 		o.MaxReadsBytes = size * (nodeFactor + 3)
 	})
-	all := f.rest.reads.left.Load()
+	all := f.rest.reads.Left()
 	for i := range 3 {
 		f.put(fmt.Sprintf("/big/%d.json?ns=test", i), `{"a":"`+strings.Repeat("x", size/6)+`","b":"`+strings.Repeat("y", size/6)+`"}`)
 	}
@@ -106,14 +106,14 @@ func TestReadsShareABudget(t *testing.T) {
 			f.rest.ServeHTTP(slow, httptest.NewRequest("GET", target+"ns=test", nil))
 		}()
 		<-slow.writing
-		if held := all - f.rest.reads.left.Load(); held < size || held > 2*size+size/2 {
+		if held := all - f.rest.reads.Left(); held < size || held > 2*size+size/2 {
 			t.Errorf("%s: a response of %d bytes holds %d", target, size, held)
 		}
 		if got := get("/small.json?"); got != 200 {
 			t.Errorf("%s: beside it a small read got %d", target, got)
 		}
-		others := f.rest.reads.left.Load() - size
-		if !f.rest.reads.take(others) {
+		others := f.rest.reads.Left() - size
+		if !f.rest.reads.Take(others) {
 			t.Fatal("the budget has a hole")
 		}
 		for _, other := range reads {
@@ -127,11 +127,11 @@ func TestReadsShareABudget(t *testing.T) {
 		if a := f.do("PUT", "/other.json?ns=test", `"`+strings.Repeat("z", size)+`"`); a.status != 200 {
 			t.Errorf("a write was refused for want of memory for reads: %d", a.status)
 		}
-		f.rest.reads.give(others)
+		f.rest.reads.Give(others)
 		close(slow.release)
 		<-done
-		if slow.Code != 200 || f.rest.reads.left.Load() != all {
-			t.Errorf("%s: %d, and %d of %d bytes are free afterwards", target, slow.Code, f.rest.reads.left.Load(), all)
+		if slow.Code != 200 || f.rest.reads.Left() != all {
+			t.Errorf("%s: %d, and %d of %d bytes are free afterwards", target, slow.Code, f.rest.reads.Left(), all)
 		}
 	}
 	if logged.Len() > 0 {

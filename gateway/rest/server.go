@@ -11,6 +11,7 @@ import (
 
 	"rebase/auth"
 	"rebase/db"
+	"rebase/gateway/budget"
 	"rebase/live"
 	"rebase/tree"
 )
@@ -71,7 +72,7 @@ type Server struct {
 	log  *slog.Logger
 	open bool // o.Auth lets everyone in
 
-	bodies, reads budget
+	bodies, reads budget.Budget
 	loads         chan struct{} // holds a token for each first read of a stream under way
 
 	mu      sync.Mutex
@@ -119,8 +120,8 @@ func New(o Options) *Server {
 	}
 	_, open := o.Auth.(auth.Open)
 	s := &Server{o: o, log: o.Logger, open: open, closing: make(chan struct{}), loads: make(chan struct{}, 4)}
-	s.bodies.left.Store(o.MaxBodiesBytes)
-	s.reads.left.Store(o.MaxReadsBytes)
+	s.bodies.Set(o.MaxBodiesBytes)
+	s.reads.Set(o.MaxReadsBytes)
 	return s
 }
 
@@ -130,8 +131,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	out := &output{w: w, r: r, stall: s.o.WriteStall}
 	q := &request{Server: s, r: r, out: out, method: effectiveMethod(r)}
 	defer func() {
-		s.bodies.give(q.held)
-		s.reads.give(q.reading)
+		s.bodies.Give(q.held)
+		s.reads.Give(q.reading)
 		if m := s.o.Metrics.Request; m != nil {
 			method := q.method
 			if q.streamed {

@@ -60,6 +60,9 @@ func (in *inbound) idle() bool {
 	return len(in.rest) == 0 && !in.open && in.segs == 0
 }
 
+// held is how much memory the unfinished takes.
+func (in *inbound) held() int { return cap(in.rest) + cap(in.frag) + cap(in.msg) }
+
 // feed takes the next bytes, which it modifies. An error is final.
 func (in *inbound) feed(b []byte, to frames) error {
 	joined := len(in.rest) > 0

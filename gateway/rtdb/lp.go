@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -47,6 +48,8 @@ type lpTransport struct {
 
 	upstream sync.Mutex // one request's messages at a time
 	pieces   reassembler
+	held     int64 // of the budget for unfinished messages; guarded as pieces is
+	released bool  // held is given back for good
 
 	// Guarded by c.mu.
 	polls     []*poll // held back, oldest first
@@ -212,6 +215,7 @@ func (s *Server) removePolling(t *lpTransport) {
 	defer s.mu.Unlock()
 	if s.pollers[t.id] == t {
 		delete(s.pollers, t.id)
+		go t.release()
 	}
 }
 
@@ -346,6 +350,9 @@ func (t *lpTransport) taken(err error) {
 func (t *lpTransport) take(segments []segment) error {
 	t.upstream.Lock()
 	defer t.upstream.Unlock()
+	if t.released {
+		return errEnded
+	}
 	for _, s := range segments {
 		messages, err := t.pieces.add(s)
 		for _, m := range messages {
@@ -360,12 +367,27 @@ func (t *lpTransport) take(segments []segment) error {
 				return err
 			}
 		}
+		if err == nil && !t.c.srv.unfinished.Resize(&t.held, int64(t.pieces.held)) {
+			err = errBusy
+		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// release gives back what unfinished messages hold, when nobody can finish them any more. It waits for messages that are
+// being carried out.
+func (t *lpTransport) release() {
+	t.upstream.Lock()
+	defer t.upstream.Unlock()
+	t.released = true
+	t.pieces = reassembler{}
+	t.c.srv.unfinished.Resize(&t.held, 0)
+}
+
+var errBusy = errors.New("the server is busy with other large messages")
 
 // removePoll forgets p, whose place the next one takes. c.mu is held.
 func (t *lpTransport) removePoll(p *poll) {

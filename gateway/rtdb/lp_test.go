@@ -28,6 +28,7 @@ type lpPeer struct {
 	closeAt  int // -1: none
 	segs     int
 	next     int // r
+	under    int // requests under way
 }
 
 var (
@@ -94,7 +95,21 @@ func (p *lpPeer) get(query string) string {
 
 func (p *lpPeer) session() string { return fmt.Sprintf("id=%s&pw=%s&ser=9&ns=test", p.id, p.pw) }
 
-func (p *lpPeer) poll() { go p.get(p.session()) }
+func (p *lpPeer) poll() { p.start(p.session()) }
+
+// start is get in the background. expect knows of it at once.
+func (p *lpPeer) start(query string) {
+	p.mu.Lock()
+	p.under++
+	p.mu.Unlock()
+	go func() {
+		p.get(query)
+		p.mu.Lock()
+		p.under--
+		p.mu.Unlock()
+		p.cond.Broadcast()
+	}()
+}
 
 // pieces cuts a message as the SDK does.
 func (p *lpPeer) pieces(text string, size int) (out []string) {
@@ -119,7 +134,7 @@ func (p *lpPeer) request(action, body string) int {
 func (p *lpPeer) send(text string) {
 	for _, piece := range p.pieces(text, 1840) {
 		query := p.session() + numbered(piece, 0)
-		go p.get(query)
+		p.start(query)
 	}
 }
 
@@ -136,7 +151,14 @@ func (p *lpPeer) expect(want ...string) {
 	for _, w := range want {
 		p.mu.Lock()
 		for len(p.messages) == 0 && !p.closed {
-			p.cond.Wait()
+			if p.under > 0 {
+				p.cond.Wait()
+				continue
+			}
+			// Which request gets an answer depends on which comes first. As a client does, poll again.
+			p.mu.Unlock()
+			p.poll()
+			p.mu.Lock()
 		}
 		if len(p.messages) == 0 {
 			p.mu.Unlock()
@@ -179,11 +201,11 @@ func TestLongPollingPiecesInAnyOrder(t *testing.T) {
 	for i, piece := range first[:len(first)-1] {
 		query += numbered(piece, i+1)
 	}
-	go p.get(query)
-	go p.get(p.session() + numbered(last, 0))
+	p.start(query)
+	p.start(p.session() + numbered(last, 0))
 	if len(second) > 1 {
 		for _, piece := range second[1:] {
-			go p.get(p.session() + numbered(piece, 0))
+			p.start(p.session() + numbered(piece, 0))
 		}
 	}
 	p.poll()
@@ -420,39 +442,36 @@ func TestSwitchThatNeverEndsLeavesNothing(t *testing.T) {
 // TestBrokenPollEndsTheSession: a browser that is killed says nothing, but its poll breaks off.
 func TestBrokenPollEndsTheSession(t *testing.T) {
 	r := newRig(t)
-	p := r.poller()
-	q := r.srv.polling(p.id, p.pw)
-	held := func(n int) func() bool {
-		return func() bool { q.c.mu.Lock(); defer q.c.mu.Unlock(); return len(q.polls) == n }
-	}
-	breakOff := func() {
+	// begin returns a session whose only poll has broken off.
+	begin := func() (*lpPeer, *lpTransport) {
+		p := r.poller()
+		q := r.srv.polling(p.id, p.pw)
+		held := func(n int) func() bool {
+			return func() bool { q.c.mu.Lock(); defer q.c.mu.Unlock(); return len(q.polls) == n }
+		}
 		ctx, cancel := context.WithCancel(context.Background())
 		req, _ := http.NewRequestWithContext(ctx, "GET", p.base+p.session(), nil)
 		go http.DefaultClient.Do(req)
 		waitFor(t, "the poll is held", held(1))
 		cancel()
 		waitFor(t, "the poll breaks off", held(0))
+		return p, q
 	}
-	breakOff()
+	pollGoneLater := func(q *lpTransport) { q.tickAt(r.srv.wheel.elapsed() + pollGone + time.Second) }
+
+	p, back := begin()
 	p.poll() // somebody is there after all
-	waitFor(t, "the poll is held", held(1))
-	q.tickAt(r.srv.wheel.elapsed() + pollGone + time.Second)
-	p.poll() // answers the one before
-	waitFor(t, "the first of the polls is answered", func() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.due == 2 })
-	r.set("a", "1")
+	waitFor(t, "the poll is held", func() bool { back.c.mu.Lock(); defer back.c.mu.Unlock(); return len(back.polls) == 1 })
+	pollGoneLater(back)
 	if r.srv.Clients() != 1 {
 		t.Fatal("a session with a poll has ended")
 	}
-	n := p.request("p", `{"p":"/b","d":1}`) // answers the second
-	p.expect("*", ok(n))
-	waitFor(t, "no poll is held", held(0))
-	q.tickAt(r.srv.wheel.elapsed() + pollGone + time.Second)
-	if r.srv.Clients() != 1 {
-		t.Fatal("a session has ended whose polls were all answered")
+	_, gone := begin()
+	if r.srv.Clients() != 2 {
+		t.Fatal("the second session has ended at once")
 	}
-	breakOff()
-	q.tickAt(r.srv.wheel.elapsed() + pollGone + time.Second)
-	waitFor(t, "the session ends", func() bool { return r.srv.Clients() == 0 })
+	pollGoneLater(gone)
+	waitFor(t, "the session ends", func() bool { return r.srv.Clients() == 1 })
 }
 
 // TestPollProvesReceipt: the same write again is a new one if the client has polled since the answer.
@@ -463,7 +482,7 @@ func TestPollProvesReceipt(t *testing.T) {
 	n := p.request("p", body)
 	p.expect("*", ok(n))
 	c := r.srv.polling(p.id, p.pw).c
-	go p.get(p.session())
+	p.start(p.session())
 	waitFor(t, "the poll is held", func() bool {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -552,7 +571,7 @@ func TestLongPollingRefusesWhatIsTooLong(t *testing.T) {
 	q := r.srv.polling(p.id, p.pw)
 	text := `{"t":"d","d":{"r":100,"a":"p","b":{"p":"/a","d":"` + strings.Repeat("x", 9000) + `"}}}`
 	for i, piece := range p.pieces(text, 1840) {
-		go p.get(p.session() + numbered(piece, 0))
+		p.start(p.session() + numbered(piece, 0))
 		waitFor(t, "the piece is taken", func() bool { q.upstream.Lock(); defer q.upstream.Unlock(); return q.pieces.next == i+1 })
 	}
 	p.expect(answerText(100, "write_too_big", refused))

@@ -22,6 +22,10 @@ type Options struct {
 	// it. A longer request is answered with "write_too_big"; a frame that is longer by itself ends the connection.
 	MaxMessageBytes int
 
+	// MaxUnfinishedBytes bounds what the messages of all clients take that have not arrived completely; 0: 256 MiB. The
+	// connection of a client that needs more is closed with code 1013, and its SDK tries again.
+	MaxUnfinishedBytes int
+
 	// MaxReadBytes bounds the data of a listen or get; 0: 256 MiB. More is answered with "too_big".
 	MaxReadBytes int
 
@@ -72,6 +76,7 @@ func (o *Options) setDefaults() {
 		o.Authenticator = auth.Open{}
 	}
 	setDefault(&o.MaxMessageBytes, tree.MaxWriteSDK+1<<20)
+	setDefault(&o.MaxUnfinishedBytes, 256<<20)
 	setDefault(&o.MaxReadBytes, 256<<20)
 	setDefault(&o.MaxListens, 50_000)
 	setDefault(&o.MaxPolling, 50_000)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"rebase/gateway/budget"
 	"rebase/gateway/ns"
 	"rebase/tree"
 )
@@ -18,14 +19,15 @@ const shuttingDown = "the server is shutting down"
 
 // Server serves the protocol. Its methods are safe for concurrent use.
 type Server struct {
-	o        Options
-	wheel    *wheel
-	flushers []*flusher
-	ctx      context.Context // ends when requests under way must
-	cancel   context.CancelFunc
-	stopped  chan struct{} // ends the goroutines
-	stopOnce sync.Once
-	running  sync.WaitGroup
+	o          Options
+	wheel      *wheel
+	flushers   []*flusher
+	unfinished budget.Budget   // what clients have sent of messages that are not complete
+	ctx        context.Context // ends when requests under way must
+	cancel     context.CancelFunc
+	stopped    chan struct{} // ends the goroutines
+	stopOnce   sync.Once
+	running    sync.WaitGroup
 
 	mu      sync.Mutex
 	clients map[string]*client // by session id
@@ -39,6 +41,7 @@ type Server struct {
 func New(o Options) *Server {
 	o.setDefaults()
 	s := &Server{o: o, wheel: newWheel(), stopped: make(chan struct{}), clients: map[string]*client{}, pollers: map[string]*lpTransport{}}
+	s.unfinished.Set(int64(o.MaxUnfinishedBytes))
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.running.Go(func() { s.wheel.run(s.stopped) })
 	for range min(4, runtime.GOMAXPROCS(0)) {
@@ -180,7 +183,10 @@ func (s *Server) remove(c *client) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.clients, c.sess.ID())
-	delete(s.pollers, c.sess.ID()) // a client that has moved on may not have polled since
+	if t := s.pollers[c.sess.ID()]; t != nil { // a client that has moved on may not have polled since
+		delete(s.pollers, c.sess.ID())
+		go t.release()
+	}
 	if s.closing && len(s.clients) == 0 && s.idle != nil {
 		close(s.idle)
 		s.idle = nil

@@ -35,6 +35,7 @@ type wsTransport struct {
 
 	// The reader's.
 	in      *inbound // nil between messages
+	held    int64    // of the budget for unfinished messages
 	readFn  func(fd uintptr) bool
 	buf     *[]byte
 	from    *sync.Pool // what buf is from
@@ -387,6 +388,13 @@ func (t *wsTransport) consume(b []byte) error {
 		inbounds.Put(t.in)
 		t.in = nil
 	}
+	held := 0
+	if t.in != nil {
+		held = t.in.held()
+	}
+	if !t.c.srv.unfinished.Resize(&t.held, int64(held)) && err == nil {
+		err = closef(ws.StatusCode(1013), "the server is busy with other large messages; try again")
+	}
 	return err
 }
 
@@ -394,6 +402,7 @@ var inbounds = sync.Pool{New: func() any { return new(inbound) }}
 
 // stop ends the reading, because of an error or because the other side is gone.
 func (t *wsTransport) stop(err error) {
+	t.c.srv.unfinished.Resize(&t.held, 0)
 	var ce *closeError
 	if !errors.As(err, &ce) {
 		t.ended()
