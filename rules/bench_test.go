@@ -69,7 +69,7 @@ func benchmarks(t testing.TB) []struct {
 		{"look-ups", false, 1, one("root.child('users').child(auth.uid).child('admin').isBoolean() && root.child('users/'+auth.uid+'/admin').val() == true"), &Request{Auth: auth, Path: "users/u7", State: state}},
 		{"app/read", false, 0, app, &Request{Auth: auth, Path: "users/u7", State: state}},
 		{"app/leaf", true, 1, app, &Request{Auth: auth, Path: "users/u7/name", State: state, New: with("users/u7/name", tree.NewString("else"))}},
-		{"app/room", true, 12, app, &Request{Auth: auth, Now: 10, Path: "rooms/r1", State: state, New: with("rooms/r1", room)}},
+		{"app/room", true, 14, app, &Request{Auth: auth, Now: 10, Path: "rooms/r1", State: state, New: with("rooms/r1", room)}},
 	}
 }
 

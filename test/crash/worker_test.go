@@ -288,6 +288,9 @@ func (w *worker) next() *op {
 		o.body = fmt.Appendf(nil, `{"p":"/","d":%s}`, value)
 	}
 	kind := w.rng.IntN(20)
+	w.mu.Lock()
+	known := w.known // of the shared node; the reader of answers sets it
+	w.mu.Unlock()
 	switch {
 	case w.blobs && kind < 12:
 		path := fmt.Sprintf("data/%s/blob%d", w.name, w.rng.IntN(3))
@@ -325,7 +328,7 @@ func (w *worker) next() *op {
 		o.body = fmt.Appendf(nil, `{"p":"/%s","d":%s,"h":%q}`, path, id, hash)
 		o.resend = false
 		o.changes = []change{{path: path, leaves: leaf}}
-	case w.known == nil: // read the shared node
+	case known == nil: // read the shared node
 		o.action, o.resend = "g", false // SDKs repeat reads after all writes
 		o.body = []byte(`{"p":"/shared/txn","q":{}}`)
 		o.got = func(data json.RawMessage) {
@@ -333,8 +336,8 @@ func (w *worker) next() *op {
 			w.known = &n
 		}
 	default: // a transaction on it
+		was := *known
 		w.mu.Lock()
-		was := *w.known
 		w.known = nil
 		w.mu.Unlock()
 		hash := ""
