@@ -26,8 +26,9 @@ lint: ## gofmt, go vet, staticcheck
 
 test: test-go test-node test-browser ## the Go tests, and the JavaScript SDK in Node and in Chromium
 
-test-go: ## the Go tests, with the race detector
+test-go: ## the Go tests, with the race detector; and those that count allocations, without
 	$(GO) test -race ./...
+	$(GO) test -run Alloc ./rules
 
 test-node: build ## the JavaScript and Node Admin SDKs against a server
 	test/sdk/run-node.sh
