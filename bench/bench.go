@@ -107,31 +107,24 @@ func (o *Options) scenario(ctx context.Context, name string, r *Report) (err err
 		}
 		defer func() { s.stop(syscall.SIGKILL) }()
 	}
-	var baseline *server
+	servers := []*server{s}
 	if o.Baseline.URL != "" {
-		baseline = &server{name: "baseline: ", target: o.Baseline, pid: o.BaselinePID}
+		servers = append(servers, &server{name: "baseline: ", target: o.Baseline, pid: o.BaselinePID})
 	}
 	switch name {
 	case "fanout":
 		for _, n := range o.Listeners {
-			if err := fanout(ctx, s, r, n, o.Duration); err != nil {
-				return err
-			}
-			if baseline == nil {
-				continue
-			}
-			if err := fanout(ctx, baseline, r, n, o.Duration); err != nil {
-				return fmt.Errorf("baseline: %w", err)
+			for _, s := range servers {
+				if err := fanout(ctx, s, r, n, o.Duration); err != nil {
+					return fmt.Errorf("%s%w", s.name, err)
+				}
 			}
 		}
 	case "writes":
 		from := len(r.Rows)
-		if err := durableWrites(ctx, s, r, o.Writers, o.Duration); err != nil {
-			return err
-		}
-		if baseline != nil {
-			if err := durableWrites(ctx, baseline, r, o.Writers, o.Duration); err != nil {
-				return fmt.Errorf("baseline: %w", err)
+		for _, s := range servers {
+			if err := durableWrites(ctx, s, r, o.Writers, o.Duration); err != nil {
+				return fmt.Errorf("%s%w", s.name, err)
 			}
 		}
 		if o.Redis {

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 
 	"rebase/rules"
 	"rebase/store"
@@ -171,7 +170,7 @@ func (m *machine) decide(b *store.Batch, s *sessionState, op *Op, o origin, res 
 		return nil, nil
 	case OpDisconnectMerge:
 		if len(op.Updates) > 0 {
-			res.Err = s.journal.set(b, s.id, prefixed(op.Path, op.Updates))
+			res.Err = s.journal.set(b, s.id, Prefixed(op.Path, op.Updates))
 		}
 		return nil, nil
 	case OpDisconnectCancel:
@@ -338,15 +337,6 @@ func shallow(r store.Reader, ns string, p tree.Path) (*tree.Node, error) {
 		err = nil
 	}
 	return node, err
-}
-
-// prefixed returns updates with paths that are no longer relative to base.
-func prefixed(base tree.Path, updates []Update) []Update {
-	out := slices.Clone(updates)
-	for i := range out {
-		out[i].Path = base.Join(out[i].Path)
-	}
-	return out
 }
 
 // isReplay tells whether the entry is a write that the log had before, and whether it was

@@ -3,6 +3,7 @@ package db
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"rebase/rules"
@@ -40,6 +41,19 @@ type Update struct {
 	Path     tree.Path
 	Priority bool
 	Value    *tree.Node
+}
+
+// Prefixed returns updates relative to a place as they are relative to one above it, from which p
+// leads to the first.
+func Prefixed(p tree.Path, updates []Update) []Update {
+	if p.IsRoot() {
+		return updates
+	}
+	out := slices.Clone(updates)
+	for i := range out {
+		out[i].Path = p.Join(out[i].Path)
+	}
+	return out
 }
 
 // Op is an operation on one namespace.

@@ -106,7 +106,7 @@ func endedKey(kind byte, at int64, id SessionID) []byte {
 
 func rulesKey(ns string) []byte { return append([]byte{recRules}, ns...) }
 
-// load reads a session's records; ok is false if it has none.
+// loadSession reads a session's records; ok is false if it has none.
 func loadSession(r store.Reader, id SessionID) (s *sessionState, ok bool, err error) {
 	s = &sessionState{id: id}
 	rec, err := r.Meta(recordKey(recSession, id))

@@ -132,7 +132,7 @@ func (d *dispatch) run(root *node) {
 		var key string
 		key, rest = rest.Front()
 		if len(n.views) > 0 {
-			child := []childChange{{key, prefixed(rest, d.change.Updates)}}
+			child := []childChange{{key, db.Prefixed(rest, d.change.Updates)}}
 			for _, v := range n.views {
 				v.touched(d, child)
 			}
@@ -250,18 +250,6 @@ func (d *dispatch) deliver(to []*Listener, ev *Event) {
 	for _, l := range to {
 		l.deliver(ev)
 	}
-}
-
-// prefixed moves updates down to a path, so that they are relative to a place above it.
-func prefixed(p tree.Path, updates []db.Update) []db.Update {
-	if p.IsRoot() {
-		return updates
-	}
-	out := slices.Clone(updates)
-	for i := range out {
-		out[i].Path = p.Join(out[i].Path)
-	}
-	return out
 }
 
 var errDetached = errors.New("live: the hub has no database")

@@ -281,7 +281,7 @@ func (v *view) updates(delta query.Delta, children []childChange) ([]db.Update, 
 		out = append(out, db.Update{Path: tree.Path(key)})
 	}
 	for _, key := range delta.Kept {
-		out = append(out, prefixed(tree.Path(key), of(key))...)
+		out = append(out, db.Prefixed(tree.Path(key), of(key))...)
 	}
 	for _, key := range delta.Entered {
 		value, ok := replacement(of(key))
