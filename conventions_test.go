@@ -34,6 +34,7 @@ var floors = [][]string{
 	{"clock/mutex", "clock/replay"},
 	{"vlog"},
 	{"vlog/"}, // engines under the log, and what they are tested with
+	{"audit"},
 	{"store"},
 	{"db"},
 	{"live"},
@@ -79,6 +80,7 @@ var knowsOnly = map[string][]string{
 	"console/demo":  {},
 	"auth":          {},
 	"gateway/ns":    {},
+	"audit":         {},
 }
 
 type pkg struct {
