@@ -38,6 +38,9 @@ var floors = [][]string{
 	{"store"},
 	{"db"},
 	{"live"},
+	{"auth/token"}, // what a token says, and who signed it
+	{"auth/jwks"},
+	{"auth/keys", "auth/projects"},
 	{"auth"},
 	{"gateway/ns", "gateway/budget"},
 	{"gateway/"},
@@ -78,7 +81,9 @@ var knowsOnly = map[string][]string{
 	"transfer":      {"jsonscan", "tree"},
 	"gateway/admin": {},
 	"console/demo":  {},
-	"auth":          {},
+	"auth":          {"auth/token", "auth/jwks", "auth/keys", "auth/projects"},
+	"auth/token":    {},
+	"auth/jwks":     {"auth/token"},
 	"gateway/ns":    {},
 	"audit":         {},
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 )
 
 // Scheme says how a credential reached the server.
@@ -43,12 +44,37 @@ type Identity struct {
 	Admin bool
 	// Auth is the auth variable of the rules language as a JSON object; nil stands for null.
 	Auth json.RawMessage
+	// Project is the project that vouches for the caller, "" if none does: the root secret, an open server.
+	Project string
+	// UID is the user, for limits and revocation; "" for a caller who is none, as a service or an administrator. It says nothing
+	// of what the caller may do: that is Auth's.
+	UID string
+	// Issued is when the credential was issued; zero if it does not say.
+	Issued time.Time
+	// Expires is when the caller ceases to be this one; zero for never. A connection that lives longer has to be told.
+	Expires time.Time
 }
 
 // Authenticator finds out who presents a credential.
 type Authenticator interface {
 	// Authenticate returns an *Error for a credential that it rejects; any other error means that it could not find out.
 	Authenticate(ctx context.Context, c Credential) (Identity, error)
+}
+
+// AppChecker finds out whether a client is the app that it says it is (App Check).
+type AppChecker interface {
+	// CheckApp returns until when a token of a client of the database ns is good, zero for ever; an *Error for one that it rejects, and any other
+	// error if it could not find out. Where nothing is known of App Check every token is good, as every client without one is.
+	CheckApp(ctx context.Context, ns, token string) (expires time.Time, err error)
+	// AppCheckRequired tells whether clients of the database ns must have such a token.
+	AppCheckRequired(ns string) bool
+}
+
+// Users knows of users what their tokens cannot: what happened after these were signed.
+type Users interface {
+	// TokenValid returns an *Error if the user is gone, disabled, or has had its tokens revoked since it last gave its
+	// password (authTime) or since the token was issued.
+	TokenValid(ctx context.Context, project, uid string, authTime, issued time.Time) error
 }
 
 // Error is the rejection of a credential.
@@ -58,6 +84,10 @@ type Error struct {
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("%s: %s", e.Status, e.Reason) }
+
+func expired(format string, args ...any) *Error {
+	return &Error{Status: StatusExpiredToken, Reason: fmt.Sprintf(format, args...)}
+}
 
 func invalid(format string, args ...any) *Error {
 	return &Error{Status: StatusInvalidToken, Reason: fmt.Sprintf(format, args...)}
