@@ -27,6 +27,8 @@ type Options struct {
 	// OnEvent is called for every event, also those that are only counted, and
 	// must not block. It may be nil.
 	OnEvent func(Event)
+	// OnFailure is called when an event could not be recorded. It may be nil.
+	OnFailure func()
 }
 
 // Log is an open journal. Its methods are safe for concurrent use; a nil *Log
@@ -70,6 +72,12 @@ func Open(o Options) (*Log, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.OnEvent == nil {
+		o.OnEvent = func(Event) {}
+	}
+	if o.OnFailure == nil {
+		o.OnFailure = func() {}
+	}
 	l := &Log{o: o, files: files{fs: o.FS, dir: o.Dir, size: o.FileBytes, retain: o.Retain}}
 	if err := l.files.open(); err != nil {
 		return nil, fmt.Errorf("audit journal in %s: %w", o.Dir, err)
@@ -87,9 +95,10 @@ func (l *Log) Record(e Event) error {
 		e.Time = l.o.Now()
 	}
 	e.Time = e.Time.UTC().Truncate(time.Microsecond)
-	if l.o.OnEvent != nil {
-		l.o.OnEvent(e)
+	if e.Outcome == "" {
+		e.Outcome = Done
 	}
+	l.o.OnEvent(e)
 	events := l.refused.admit(e)
 	if len(events) == 0 {
 		return nil
@@ -100,6 +109,7 @@ func (l *Log) Record(e Event) error {
 	}
 	err := l.write(lines, false)
 	if err != nil {
+		l.o.OnFailure()
 		l.o.Logger.Error("an administrative act is not in the audit journal", "err", err,
 			"act", string(e.Act), "outcome", string(e.Outcome), "who", e.Who, "from", e.From, "database", e.Database, "target", e.Target)
 	}

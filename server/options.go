@@ -42,6 +42,9 @@ type Options struct {
 	// SegmentBytes is the size of a log file; 0 is the log's default.
 	SegmentBytes int64
 
+	// AuditRetain is how many bytes of the audit journal are kept; 0 is 100 MiB.
+	AuditRetain int64
+
 	Logger  *slog.Logger // nil: none
 	Version string       // told at /_rebase/version
 }

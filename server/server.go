@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"rebase/audit"
 	"rebase/gateway/rest"
 	"rebase/gateway/rtdb"
 )
@@ -20,6 +21,7 @@ type Server struct {
 	log     *slog.Logger
 	metrics *metrics
 	data    *data
+	audit   *audit.Log
 	rtdb    *rtdb.Server
 	rest    *rest.Server
 	handler http.Handler
@@ -60,6 +62,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if !loopback(o.Listen) {
 		s.log.Warn("everyone who reaches this address reads and writes everything", "url", h.url)
 	}
+	s.started(h.url)
 	h.serve(s)
 	return s, nil
 }
@@ -70,6 +73,9 @@ func open(ctx context.Context, o Options) (*Server, error) {
 	var err error
 	if s.data, err = openData(ctx, o, s.metrics); err != nil {
 		return nil, err
+	}
+	if s.audit, err = openAudit(o, s.metrics); err != nil {
+		return nil, errors.Join(err, s.data.close(ctx))
 	}
 	s.metrics.observeData(s.data, func() int64 { return diskUsage(o.FS, o.FS.PathJoin(o.Data, "log")) })
 	s.rtdb = rtdb.New(rtdb.Options{DB: s.data.db, Hub: s.data.hub, Logger: o.Logger, Metrics: s.metrics.connections()})
@@ -149,6 +155,8 @@ func (s *Server) end(ctx context.Context) error {
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	errs = append(errs, named("data", s.data.close(closing)))
+	s.record(audit.Event{Act: audit.ServerStopped})
+	errs = append(errs, named("audit journal", s.audit.Close()))
 	return errors.Join(errs...)
 }
 
