@@ -32,6 +32,7 @@ var floors = [][]string{
 	{"clock/internal/"},
 	{"clock/"},
 	{"clock/mutex", "clock/replay"},
+	{"elle/gen"},
 	{"vlog"},
 	{"vlog/"}, // engines under the log, and what they are tested with
 	{"audit"},
@@ -60,6 +61,7 @@ var pure = []string{
 	"jsonscan", "tree", "query", "rules",
 	"clock", "clock/lamport", "clock/mutex", "clock/physical", "clock/fidge", "clock/vector", "clock/version",
 	"clock/hlc", "clock/history", "clock/script", "clock/diagram", "clock/replay", "clock/internal/counts",
+	"elle/gen",
 }
 
 var forbiddenInPure = []string{
