@@ -91,8 +91,13 @@ func (d *DB) applyEntry(e vlog.Entry) error {
 	if res.Replayed {
 		d.log.Info("a write that was sent again was not applied again", "session", id, "seq", h.Seq, "path", "/"+string(op.Path), "namespace", op.NS)
 	}
-	if change != nil && d.observer != nil {
-		d.observer.Applied(change)
+	if change != nil {
+		for _, f := range d.watchers[change.NS] {
+			f(change)
+		}
+		if d.observer != nil {
+			d.observer.Applied(change)
+		}
 	}
 	if w, ok := d.prop.answered(id, h.Seq); ok {
 		w.answer(res)

@@ -53,7 +53,7 @@ func BenchmarkProposeSmallSet(b *testing.B) {
 	b.ResetTimer()
 	for c := range clients {
 		wg.Go(func() {
-			s := d.NewSession("bench", "")
+			s := d.NewSession("bench", "", Root)
 			p := tree.Path(fmt.Sprintf("users/u%d/score", c))
 			for n := left.Add(-1); n >= 0; n = left.Add(-1) {
 				op := &Op{Kind: OpSet, Path: p, Value: tree.NewInt(n), Fingerprint: uint64(n + 1)}
@@ -76,7 +76,7 @@ func BenchmarkProposeSmallSet(b *testing.B) {
 // BenchmarkApplySmallSet is the way of a small set through queue, log in memory, machine and store.
 func BenchmarkApplySmallSet(b *testing.B) {
 	d := benchDB(b, mem.New())
-	s := d.NewSession("bench", "")
+	s := d.NewSession("bench", "", Root)
 	b.ReportAllocs()
 	b.ResetTimer()
 	for i := range b.N {

@@ -10,9 +10,11 @@ import (
 
 // The body of a log entry. docs/format/entry.md describes every byte.
 
-const codecVersion = 1
+// codecVersion is what is written. Entries of version 1, from when there were no callers, are still read: whoever made
+// them could do everything.
+const codecVersion = 2
 
-// Bits of the flags byte.
+// Bits of the flags.
 const (
 	flagPriority = 1 << iota
 	flagValue
@@ -22,6 +24,9 @@ const (
 	flagFingerprint
 	flagConfirmed
 	flagReplay
+	flagIf
+	flagCaller
+	flagSession
 )
 
 // origin is what an entry says of its proposal beside the operation itself.
@@ -29,6 +34,12 @@ type origin struct {
 	now       int64     // the proposer's time, in milliseconds
 	confirmed uint64    // the session's answers up to here have reached the client
 	replayOf  *writeRef // the write seems to be this one, sent again; with opResumeSession the session resumed
+
+	// named says that the entry names its caller. Otherwise it is the session's, which is the one that the last entry
+	// with ofSession set has named.
+	named     bool
+	caller    *Caller
+	ofSession bool
 }
 
 // writeRef names a write: the Seq-th proposal of a session.
@@ -41,7 +52,7 @@ var errShortEntry = errors.New("entry ends too early")
 
 // appendOp encodes op and the circumstances of its proposal.
 func appendOp(dst []byte, op *Op, o origin) []byte {
-	var flags byte
+	var flags uint64
 	if op.Priority {
 		flags |= flagPriority
 	}
@@ -66,7 +77,16 @@ func appendOp(dst []byte, op *Op, o origin) []byte {
 	if o.replayOf != nil {
 		flags |= flagReplay
 	}
-	dst = append(dst, codecVersion, byte(op.Kind), flags)
+	if len(op.If) > 0 {
+		flags |= flagIf
+	}
+	if o.named {
+		flags |= flagCaller
+	}
+	if o.ofSession {
+		flags |= flagSession
+	}
+	dst = binary.AppendUvarint(append(dst, codecVersion, byte(op.Kind)), flags)
 	dst = binary.AppendVarint(dst, o.now)
 	dst = appendString(dst, op.NS)
 	dst = appendString(dst, string(op.Path))
@@ -92,6 +112,15 @@ func appendOp(dst []byte, op *Op, o origin) []byte {
 		dst = append(dst, o.replayOf.session[:]...)
 		dst = binary.AppendUvarint(dst, o.replayOf.seq)
 	}
+	if len(op.If) > 0 {
+		dst = binary.AppendUvarint(dst, uint64(len(op.If)))
+		for _, c := range op.If {
+			dst = appendString(appendString(dst, string(c.Path)), c.Hash)
+		}
+	}
+	if o.named {
+		dst = appendCaller(dst, o.caller)
+	}
 	return dst
 }
 
@@ -100,13 +129,20 @@ func decodeOp(b []byte) (op *Op, o origin, err error) {
 	if len(b) < 3 {
 		return nil, o, errShortEntry
 	}
-	if b[0] != codecVersion {
-		return nil, o, fmt.Errorf("entry has version %d; this program reads version %d: use a newer program", b[0], codecVersion)
-	}
 	op = &Op{Kind: OpKind(b[1])}
-	flags := b[2]
+	r := reader{b: b[2:]}
+	var flags uint64
+	switch b[0] {
+	case codecVersion:
+		flags = r.uvarint()
+	case 1:
+		flags = uint64(r.byte())
+		o.named, o.caller, o.ofSession = true, Root, true
+	default:
+		return nil, o, fmt.Errorf("entry has version %d; this program reads versions up to %d: use a newer program", b[0], codecVersion)
+	}
 	op.Priority = flags&flagPriority != 0
-	r := reader{b: b[3:]}
+	o.ofSession = flags&flagSession != 0
 	o.now = r.varint()
 	op.NS = r.string()
 	op.Path = tree.Path(r.string())
@@ -131,6 +167,12 @@ func decodeOp(b []byte) (op *Op, o origin, err error) {
 	}
 	if flags&flagReplay != 0 {
 		o.replayOf = &writeRef{session: r.session(), seq: r.uvarint()}
+	}
+	if flags&flagIf != 0 {
+		op.If = r.conditions()
+	}
+	if flags&flagCaller != 0 {
+		o.named, o.caller = true, r.caller()
 	}
 	if r.err == nil && len(r.b) > 0 {
 		r.err = fmt.Errorf("%d bytes are left behind the entry's end", len(r.b))
@@ -241,6 +283,19 @@ func (r *reader) node() *tree.Node {
 	}
 	r.b = rest
 	return n
+}
+
+func (r *reader) conditions() []Condition {
+	n := r.uvarint()
+	if n > uint64(len(r.b))/2 { // a condition takes at least two bytes
+		r.fail(errShortEntry)
+		return nil
+	}
+	conditions := make([]Condition, 0, n)
+	for range n {
+		conditions = append(conditions, Condition{Path: tree.Path(r.string()), Hash: r.string()})
+	}
+	return conditions
 }
 
 func (r *reader) updates() []Update {

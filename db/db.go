@@ -65,6 +65,8 @@ type DB struct {
 	machine *machine
 	applied vlog.Position
 
+	watchers map[string][]func(*Change) // by namespace; guarded by the barrier
+
 	prop     proposer
 	confirms confirmer
 	failOnce sync.Once
@@ -82,6 +84,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	d := &DB{
 		vlog: o.Log, store: o.Store, observer: o.Observer, clock: o.Now, log: o.Logger, onApply: o.OnApply,
 		sessions: map[SessionID]*Session{},
+		watchers: map[string][]func(*Change){},
 		failed:   make(chan struct{}),
 	}
 	if d.clock == nil {
@@ -103,7 +106,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	d.done.Add(2)
 	go d.applyLoop(run)
 	go d.proposeLoop(run)
-	d.server = d.NewSession("", "")
+	d.server = d.NewSession("", "", Root)
 	if err := d.endLeftSessions(ctx); err != nil {
 		d.Close(ctx)
 		return nil, err
@@ -209,12 +212,16 @@ func (d *DB) Snapshot() *store.Snapshot { return d.store.Snapshot() }
 // Rules returns the rules of a namespace as they were given and as they were understood; both
 // are nil if none were ever set.
 func (d *DB) Rules(ns string) (text []byte, r *rules.Rules) {
-	d.Barrier(func(uint64) {
-		if set := d.machine.rules[ns]; set != nil {
-			text, r = set.text, set.parsed
-		}
-	})
-	return text, r
+	if set := d.machine.rules.get(ns); set != nil {
+		return set.text, set.parsed
+	}
+	return nil, nil
+}
+
+// Watch has f called for each change of a namespace, on the apply goroutine and under the barrier, while the store is in the state right
+// after the change. f must not block. There is no end to it.
+func (d *DB) Watch(ns string, f func(c *Change)) {
+	d.Barrier(func(uint64) { d.watchers[ns] = append(d.watchers[ns], f) })
 }
 
 // Do proposes an operation on op.NS for a caller that has no session, and waits. Operations

@@ -17,7 +17,7 @@ import (
 
 func TestOperations(t *testing.T) {
 	r := newRig(t)
-	s := r.db.NewSession("test", "")
+	s := r.db.NewSession("test", "", Root)
 	res := r.do(s, r.set("a/b", `{"x":1,"t":{".sv":"timestamp"}}`))
 	if got := string(tree.AppendExport(nil, res.Value)); got != `{"t":1700000000000,"x":1}` {
 		t.Errorf("stored %s", got)
@@ -54,7 +54,7 @@ func TestOperations(t *testing.T) {
 // An increment of a priority adds to the priority that the node has, however it is written.
 func TestIncrementOfAPriority(t *testing.T) {
 	r := newRig(t)
-	s := r.db.NewSession("test", "")
+	s := r.db.NewSession("test", "", Root)
 	r.do(s, r.set("", `{"leaf":{".value":1,".priority":5},"object":{"x":1,".priority":5},"plain":{"x":{".value":1,".priority":9}}}`))
 	add := tree.NewIncrement(tree.NewInt(2))
 	for _, p := range []tree.Path{"leaf", "object", "plain"} {
@@ -76,7 +76,7 @@ func TestInvalidOperations(t *testing.T) {
 		"unknown kind":  {Kind: 99},
 		"bad rules":     {Kind: OpSetRules, Rules: []byte(`{"rules":`)},
 	} {
-		s := r.db.NewSession("test", "")
+		s := r.db.NewSession("test", "", Root)
 		if res := s.Do(t.Context(), op); res.Err == nil {
 			t.Errorf("%s: accepted", name)
 		}
@@ -98,7 +98,7 @@ func TestModelAndReplay(t *testing.T) {
 		r := newRig(t)
 		defer r.stop()
 		var model *tree.Node
-		sessions := []*Session{r.db.NewSession("test", ""), r.db.NewSession("test", "")}
+		sessions := []*Session{r.db.NewSession("test", "", Root), r.db.NewSession("test", "", Root)}
 		path := rapid.Custom(func(rt *rapid.T) tree.Path {
 			return tree.Path(rapid.SampledFrom([]string{"", "a", "a/b", "a/b/c", "a/d", "10", "9/x", "9/x/y"}).Draw(rt, "path"))
 		})
@@ -130,7 +130,7 @@ func TestModelAndReplay(t *testing.T) {
 				for _, u := range queued {
 					model = model.Set(u.Path, u.Value)
 				}
-				sessions[i] = r.db.NewSession("test", "")
+				sessions[i] = r.db.NewSession("test", "", Root)
 			}
 			want := string(tree.AppendExport(nil, model))
 			if got := r.get(""); got != want {
@@ -167,7 +167,7 @@ func TestPipelinedOrder(t *testing.T) {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			s := r.db.NewSession("test", "")
+			s := r.db.NewSession("test", "", Root)
 			var last int
 			for i := 1; i <= n; i++ {
 				s.Propose(&Op{Kind: OpSet, Path: tree.Path(fmt.Sprintf("c%d", c)), Value: tree.NewInt(int64(i))}, func(res Result) {
@@ -217,7 +217,7 @@ func TestConcurrentIncrements(t *testing.T) {
 
 func TestTimestampsNeverGoBack(t *testing.T) {
 	r := newRig(t)
-	s := r.db.NewSession("test", "")
+	s := r.db.NewSession("test", "", Root)
 	a := r.do(s, r.set("a", `{".sv":"timestamp"}`))
 	r.clock.advance(-time.Hour)
 	b := r.do(s, r.set("b", `{".sv":"timestamp"}`))
@@ -266,7 +266,7 @@ func (r *rig) crash() {
 
 func TestFailedLogRefusesEverything(t *testing.T) {
 	r := newRig(t)
-	s := r.db.NewSession("test", "")
+	s := r.db.NewSession("test", "", Root)
 	r.do(s, r.set("a", "1"))
 	if err := r.log.Close(); err != nil {
 		t.Fatal(err)
@@ -291,7 +291,7 @@ func TestFailedLogRefusesEverything(t *testing.T) {
 
 func TestStoreAheadOfLogIsRefused(t *testing.T) {
 	r := newRig(t)
-	r.do(r.db.NewSession("test", ""), r.set("a", "1"))
+	r.do(r.db.NewSession("test", "", Root), r.set("a", "1"))
 	if err := r.store.Flush(); err != nil {
 		t.Fatal(err)
 	}
@@ -310,7 +310,7 @@ func TestStoreAheadOfLogIsRefused(t *testing.T) {
 
 func TestTrimmedLogIsRefused(t *testing.T) {
 	r := newRig(t)
-	s := r.db.NewSession("test", "")
+	s := r.db.NewSession("test", "", Root)
 	for range 10 {
 		r.do(s, r.set("a", "1"))
 	}

@@ -66,7 +66,7 @@ func TestDisconnectQueue(t *testing.T) {
 
 func TestDisconnectRunsAsOneEvent(t *testing.T) {
 	r := newRig(t)
-	s := r.db.NewSession("test", "")
+	s := r.db.NewSession("test", "", Root)
 	r.do(s, r.set("a", `{"x":1,"gone":2}`))
 	r.do(s, &Op{Kind: OpDisconnectSet, Path: "a/x", Value: parse(t, `{".sv":{"increment":10}}`)})
 	r.do(s, &Op{Kind: OpDisconnectMerge, Path: "a", Updates: []Update{{Path: "gone"}, {Path: "at", Value: tree.NewTimestamp()}}})
@@ -90,7 +90,7 @@ func TestDisconnectRunsAsOneEvent(t *testing.T) {
 func TestDisconnectSurvivesCrash(t *testing.T) {
 	for _, flushed := range []bool{false, true} {
 		r := newRig(t)
-		s := r.db.NewSession("test", "")
+		s := r.db.NewSession("test", "", Root)
 		r.do(s, r.set("online", "true"))
 		r.do(s, &Op{Kind: OpDisconnectSet, Path: "online", Value: nil})
 		r.do(s, &Op{Kind: OpDisconnectSet, Path: "seen", Value: tree.NewTimestamp()})
@@ -108,7 +108,7 @@ func TestDisconnectSurvivesCrash(t *testing.T) {
 
 func TestDisconnectQueueIsBounded(t *testing.T) {
 	r := newRig(t)
-	s := r.db.NewSession("test", "")
+	s := r.db.NewSession("test", "", Root)
 	var updates []Update
 	for i := range MaxDisconnectOps {
 		updates = append(updates, Update{Path: tree.Path(fmt.Sprint(i)), Value: tree.NewInt(1)})
@@ -121,7 +121,7 @@ func TestDisconnectQueueIsBounded(t *testing.T) {
 
 func TestDisconnectQueueIsBoundedInBytes(t *testing.T) {
 	r := newRig(t)
-	s := r.db.NewSession("test", "")
+	s := r.db.NewSession("test", "", Root)
 	big := tree.NewString(strings.Repeat("x", MaxDisconnectBytes/2))
 	r.do(s, &Op{Kind: OpDisconnectSet, Path: "a", Value: big})
 	var limit *tree.LimitError

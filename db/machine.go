@@ -3,8 +3,8 @@ package db
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
+	"slices"
 
 	"rebase/rules"
 	"rebase/store"
@@ -16,14 +16,9 @@ import (
 type machine struct {
 	store    *store.Store
 	sessions map[SessionID]*sessionState // those alive, as far as they have been met
-	rules    map[string]*ruleset
+	rules    ruleTable
 	ended    int // how many e records there are
 	scratch  []byte
-}
-
-type ruleset struct {
-	text   []byte
-	parsed *rules.Rules
 }
 
 // Change is what one entry did to a namespace.
@@ -32,12 +27,14 @@ type Change struct {
 	Base    tree.Path
 	Updates []Update // relative to Base and disjoint; values are as stored
 	Merge   bool     // several nodes at once: one event for observers
+	Rules   bool     // the rules have been replaced, and nothing else is changed
 	Pos     uint64
 }
 
 func newMachine(s *store.Store) (*machine, error) {
-	m := &machine{store: s, sessions: map[SessionID]*sessionState{}, rules: map[string]*ruleset{}}
+	m := &machine{store: s, sessions: map[SessionID]*sessionState{}}
 	var bad error
+	var spaces []string
 	err := s.ScanMeta([]byte{recRules}, func(key, val []byte) bool {
 		text := append([]byte(nil), val...)
 		parsed, err := rules.Parse(text)
@@ -45,7 +42,9 @@ func newMachine(s *store.Store) (*machine, error) {
 			bad = fmt.Errorf("stored rules of namespace %s: %w", key[1:], err)
 			return false
 		}
-		m.rules[string(key[1:])] = &ruleset{text, parsed}
+		ns := string(key[1:])
+		spaces = append(spaces, ns)
+		m.rules.put(ns, &ruleset{text, parsed})
 		return true
 	})
 	if err == nil {
@@ -54,8 +53,8 @@ func newMachine(s *store.Store) (*machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	for ns, r := range m.rules {
-		if err := s.SetIndexes(ns, r.parsed); err != nil {
+	for _, ns := range spaces {
+		if err := s.SetIndexes(ns, m.rules.get(ns).parsed); err != nil {
 			return nil, err
 		}
 	}
@@ -72,7 +71,7 @@ func (m *machine) session(id SessionID, ns string) (*sessionState, error) {
 		return nil, err
 	}
 	if !ok {
-		s.ns = ns
+		s.ns, s.caller = ns, nobody
 	}
 	if s.endedAt == 0 {
 		m.sessions[id] = s // of one that has ended the records say all there is
@@ -101,6 +100,12 @@ func (m *machine) apply(pos uint64, id SessionID, seq uint64, op *Op, o origin) 
 	s.confirmed = max(s.confirmed, o.confirmed)
 
 	b := m.store.NewBatch()
+	if o.ofSession {
+		s.caller = o.caller
+		s.stored = false // save writes it down
+	} else if !o.named {
+		o.caller = s.caller
+	}
 	var change *Change
 	matched, replayed, err := m.isReplay(b, s, op, o)
 	if err != nil {
@@ -154,7 +159,7 @@ func (m *machine) afterCommit(op *Op, res *Result) error {
 	if op.Kind != OpSetRules || res.Err != nil {
 		return nil
 	}
-	return m.store.SetIndexes(op.NS, m.rules[op.NS].parsed)
+	return m.store.SetIndexes(op.NS, m.rules.get(op.NS).parsed)
 }
 
 // decide evaluates the operation on the state and adds its effects to b. Nothing is added
@@ -162,38 +167,33 @@ func (m *machine) afterCommit(op *Op, res *Result) error {
 func (m *machine) decide(b *store.Batch, s *sessionState, op *Op, o origin, res *Result) (*Change, error) {
 	switch op.Kind {
 	case OpSet:
-		return m.set(b, op, o.now, res)
+		return m.set(b, op, o, res)
 	case OpMerge:
-		return m.merge(b, op, o.now, res)
+		return m.merge(b, op, o, res)
 	case OpDisconnectSet:
-		res.Err = s.journal.set(b, s.id, []Update{{op.Path, op.Priority, op.Value}})
-		return nil, nil
+		return nil, m.queue(b, s, op, []Update{{Priority: op.Priority, Value: op.Value}}, o, res)
 	case OpDisconnectMerge:
-		if len(op.Updates) > 0 {
-			res.Err = s.journal.set(b, s.id, Prefixed(op.Path, op.Updates))
-		}
-		return nil, nil
+		return nil, m.queue(b, s, op, op.Updates, o, res)
 	case OpDisconnectCancel:
 		s.journal.cancel(b, s.id, op.Path, op.Priority)
 		return nil, nil
 	case OpSetRules:
+		if !o.caller.Admin() {
+			res.Err = ErrDenied
+			return nil, nil
+		}
 		parsed, err := rules.Parse(op.Rules)
 		if err != nil {
 			res.Err = err
 			return nil, nil
 		}
-		m.rules[op.NS] = &ruleset{op.Rules, parsed}
+		m.rules.put(op.NS, &ruleset{op.Rules, parsed})
 		b.SetMeta(rulesKey(op.NS), op.Rules)
-		return nil, nil
+		return &Change{NS: op.NS, Rules: true}, nil
 	case opConfirm:
 		return nil, m.confirm(b, op.Updates)
 	case opEndSession:
-		merge := &Op{NS: s.ns, Updates: s.journal.queue}
-		s.ran, s.journal.queue = s.journal.queue, nil
-		if len(merge.Updates) == 0 || s.ns == "" {
-			return nil, nil
-		}
-		return m.merge(b, merge, o.now, res)
+		return m.runQueue(b, s, o, res)
 	}
 	res.Err = invalidf("unknown kind %d", op.Kind)
 	return nil, nil
@@ -209,30 +209,67 @@ func (s *sessionState) resumesNothing(b *store.Batch) {
 	s.saveHead(b)
 }
 
-func (m *machine) set(b *store.Batch, op *Op, now int64, res *Result) (change *Change, err error) {
-	if op.Hash != nil {
-		current, err := m.store.Get(op.NS, op.Path)
+// fulfilled tells whether the conditions of an operation hold; if not, res says so.
+func (m *machine) fulfilled(op *Op, o origin, res *Result) (bool, error) {
+	for _, c := range op.If {
+		n, err := m.store.Get(op.NS, c.Path)
 		if err != nil {
-			return nil, err
+			return false, err
 		}
-		if tree.Hash(current) != *op.Hash {
-			res.Err, res.Current = ErrStale, current
-			return nil, nil
+		if tree.Hash(n) != c.Hash {
+			res.Err = ErrStale
+			return false, nil
 		}
 	}
-	u := Update{Priority: op.Priority, Value: op.Value}
-	if op.Priority {
+	if op.Hash == nil {
+		return true, nil
+	}
+	current, err := m.store.Get(op.NS, op.Path)
+	if err != nil || tree.Hash(current) == *op.Hash {
+		return err == nil, err
+	}
+	// What is there is told only to those who may know it. Before the rules have their say on the write: on a state that
+	// the caller did not expect they would say no to what is right.
+	readable, err := mayRead(m.rules.get(op.NS), state{m.store, op.NS}, op.Path, nil, o.caller, o.now)
+	if err != nil {
+		return false, err
+	}
+	res.Err = ErrDenied
+	if readable {
+		res.Err, res.Current = ErrStale, current
+	}
+	return false, nil
+}
+
+func (m *machine) set(b *store.Batch, op *Op, o origin, res *Result) (change *Change, err error) {
+	if ok, err := m.fulfilled(op, o, res); !ok {
+		return nil, err
+	}
+	c := &struct { // one allocation for both
+		Change
+		one [1]Update
+	}{one: [1]Update{{Priority: op.Priority, Value: op.Value}}}
+	c.Change = Change{NS: op.NS, Base: op.Path, Updates: c.one[:]}
+	u := &c.one[0]
+	if err := m.resolve(op.NS, op.Path, u, o.now); err != nil {
+		return nil, err
+	}
+	allowed, err := m.mayWrite(m.store, op.NS, op.Path, c.one[:], o.caller, o.now)
+	if err != nil {
+		return nil, err
+	}
+	if !allowed {
+		res.Err = ErrDenied
+		return nil, nil
+	}
+	if u.Priority {
+		// Only those who may write there are told that nothing is there.
 		if exists, err := exists(m.store, op.NS, op.Path); err != nil {
 			return nil, err
 		} else if !exists {
 			res.Err = ErrNoNode
 			return nil, nil
 		}
-	}
-	if err := m.resolve(op.NS, op.Path, &u, now); err != nil {
-		return nil, err
-	}
-	if u.Priority {
 		err = b.SetPriority(op.NS, op.Path, u.Value)
 	} else {
 		err = b.Set(op.NS, op.Path, u.Value)
@@ -241,55 +278,141 @@ func (m *machine) set(b *store.Batch, op *Op, now int64, res *Result) (change *C
 		return nil, err
 	}
 	res.Value = u.Value
-	c := &struct { // one allocation for both
-		Change
-		one [1]Update
-	}{one: [1]Update{u}}
-	c.Change = Change{NS: op.NS, Base: op.Path, Updates: c.one[:]}
 	return &c.Change, nil
 }
 
-func (m *machine) merge(b *store.Batch, op *Op, now int64, res *Result) (*Change, error) {
-	updates := make([]Update, 0, len(op.Updates))
-	for _, u := range op.Updates {
+func (m *machine) merge(b *store.Batch, op *Op, o origin, res *Result) (*Change, error) {
+	if ok, err := m.fulfilled(op, o, res); !ok {
+		return nil, err
+	}
+	updates, err := m.resolved(op.NS, op.Path, op.Updates, o.now)
+	if err != nil {
+		return nil, err
+	}
+	allowed, err := m.mayWrite(m.store, op.NS, op.Path, updates, o.caller, o.now)
+	if err != nil {
+		return nil, err
+	}
+	if !allowed {
+		res.Err = ErrDenied
+		return nil, nil
+	}
+	if res.Updates, err = writeAll(b, op.NS, op.Path, updates); err != nil {
+		return nil, err
+	}
+	return merged(op.NS, op.Path, res.Updates), nil
+}
+
+// resolved returns the updates with their server values resolved on the state before all of them.
+func (m *machine) resolved(ns string, base tree.Path, updates []Update, now int64) ([]Update, error) {
+	out := slices.Clone(updates)
+	for i := range out {
+		if err := m.resolve(ns, base.Join(out[i].Path), &out[i], now); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// writeAll makes the updates, which are resolved, and returns those that were made.
+func writeAll(b *store.Batch, ns string, base tree.Path, updates []Update) (made []Update, err error) {
+	made = make([]Update, 0, len(updates))
+	for _, u := range updates {
 		if u.Priority {
 			continue
 		}
-		if err := m.resolve(op.NS, op.Path.Join(u.Path), &u, now); err != nil {
+		if err := b.Set(ns, base.Join(u.Path), u.Value); err != nil {
 			return nil, err
 		}
-		updates = append(updates, u)
-	}
-	for i := range updates {
-		if err := b.Set(op.NS, op.Path.Join(updates[i].Path), updates[i].Value); err != nil {
-			return nil, err
-		}
+		made = append(made, u)
 	}
 	// Priorities come last, since the same merge may create their nodes. The priority of a
 	// node that is not there is no error here: somebody else may just have removed it.
-	for _, u := range op.Updates {
+	for _, u := range updates {
 		if !u.Priority {
 			continue
 		}
-		p := op.Path.Join(u.Path)
-		if exists, err := exists(b, op.NS, p); err != nil {
+		p := base.Join(u.Path)
+		if exists, err := exists(b, ns, p); err != nil {
 			return nil, err
 		} else if !exists {
 			continue
 		}
-		if err := m.resolve(op.NS, p, &u, now); err != nil {
+		if err := b.SetPriority(ns, p, u.Value); err != nil {
 			return nil, err
 		}
-		if err := b.SetPriority(op.NS, p, u.Value); err != nil {
-			return nil, err
-		}
-		updates = append(updates, u)
+		made = append(made, u)
 	}
-	res.Updates = updates
+	return made, nil
+}
+
+// merged is the change of several nodes at once; nil if there are none.
+func merged(ns string, base tree.Path, updates []Update) *Change {
 	if len(updates) == 0 {
+		return nil
+	}
+	return &Change{NS: ns, Base: base, Updates: updates, Merge: true}
+}
+
+// queue queues updates, relative to the operation's path, for the end of the session. They have to be allowed as if they
+// were made now.
+func (m *machine) queue(b *store.Batch, s *sessionState, op *Op, updates []Update, o origin, res *Result) error {
+	if len(updates) == 0 {
+		return nil
+	}
+	now, err := m.resolved(op.NS, op.Path, updates, o.now)
+	if err != nil {
+		return err
+	}
+	allowed, err := m.mayWrite(m.store, op.NS, op.Path, now, o.caller, o.now)
+	if err != nil {
+		return err
+	}
+	if !allowed {
+		res.Err = ErrDenied
+		return nil
+	}
+	res.Err = s.journal.set(b, s.id, Prefixed(op.Path, updates))
+	return nil
+}
+
+// runQueue makes the writes that a session has queued for its end, as one change. They are judged again. If
+// the rules do not let all of them pass together, as many are made as pass one after the other.
+func (m *machine) runQueue(b *store.Batch, s *sessionState, o origin, res *Result) (*Change, error) {
+	queue := s.journal.queue
+	s.journal.queue = nil
+	if len(queue) == 0 || s.ns == "" {
 		return nil, nil
 	}
-	return &Change{NS: op.NS, Base: op.Path, Updates: updates, Merge: true}, nil
+	updates, err := m.resolved(s.ns, "", queue, o.now)
+	if err != nil {
+		return nil, err
+	}
+	if res.Updates, err = m.writePermitted(b, m.store, s.ns, updates, o); err != nil {
+		return nil, err
+	}
+	s.ran = res.Updates
+	return merged(s.ns, "", res.Updates), nil
+}
+
+// writePermitted makes those of the updates that pass on the state r, on which all before them have been made. Halves are tried
+// before single ones, since most often few do not pass.
+func (m *machine) writePermitted(b *store.Batch, r store.Reader, ns string, updates []Update, o origin) (made []Update, err error) {
+	allowed, err := m.mayWrite(r, ns, "", updates, o.caller, o.now)
+	switch {
+	case err != nil:
+		return nil, err
+	case allowed:
+		return writeAll(b, ns, "", updates)
+	case len(updates) == 1:
+		return nil, nil
+	}
+	half := len(updates) / 2
+	if made, err = m.writePermitted(b, r, ns, updates[:half], o); err != nil {
+		return nil, err
+	}
+	rest, err := m.writePermitted(b, b, ns, updates[half:], o)
+	return append(made, rest...), err
 }
 
 func exists(r store.Reader, ns string, p tree.Path) (bool, error) {
@@ -317,26 +440,15 @@ func (m *machine) resolve(ns string, p tree.Path, u *Update, now int64) error {
 	return bad
 }
 
-var errEnough = errors.New("enough")
-
 // shallow returns the node at p with its priority, but only some object where there is one.
 func shallow(r store.Reader, ns string, p tree.Path) (*tree.Node, error) {
 	leaf, object, err := r.Leaf(ns, p)
 	if err != nil || !object {
 		return leaf, err
 	}
+	prio, err := r.Priority(ns, p)
 	node := tree.NewObject([]tree.Child{{Key: "object", Node: tree.NewBool(true)}})
-	// A walk comes to the priority of an object first.
-	err = r.Walk(ns, p, func(tree.Path, *tree.Node) error { return errEnough }, func(rel tree.Path, prio *tree.Node) error {
-		if rel.IsRoot() {
-			node = node.WithPriority(prio)
-		}
-		return errEnough
-	})
-	if errors.Is(err, errEnough) {
-		err = nil
-	}
-	return node, err
+	return node.WithPriority(prio), err
 }
 
 // isReplay tells whether the entry is a write that the log had before, and whether it was

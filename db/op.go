@@ -56,6 +56,13 @@ func Prefixed(p tree.Path, updates []Update) []Update {
 	return out
 }
 
+// Condition says that the node at Path, seen from the namespace's root, has this hash (tree.Hash); "" is
+// that of no node.
+type Condition struct {
+	Path tree.Path
+	Hash string
+}
+
 // Op is an operation on one namespace.
 type Op struct {
 	Kind     OpKind
@@ -68,6 +75,13 @@ type Op struct {
 	// Hash makes a set conditional: the node at Path must have this hash
 	// (tree.Hash), else the result is ErrStale.
 	Hash *string
+
+	// If makes an OpSet or OpMerge conditional: all of it must hold, else the result is ErrStale.
+	If []Condition
+
+	// Caller is in whose name [DB.Do] does the operation; nil is the server itself. What a session does is done in the
+	// name of the session's caller.
+	Caller *Caller
 
 	// Rules is the source text for OpSetRules.
 	Rules []byte
@@ -88,7 +102,7 @@ type Result struct {
 	Value *tree.Node
 	// Updates is what an OpMerge stored.
 	Updates []Update
-	// Current is, with ErrStale, the node as it is.
+	// Current is, with the ErrStale of a Hash, the node as it is. A caller who may not read it is denied instead.
 	Current *tree.Node
 	// Replayed tells that the write had been applied before and was not
 	// applied again.
@@ -131,7 +145,7 @@ const (
 const MaxNamespaceBytes = 128
 
 // CheckNamespace tells whether name can name a namespace: lower-case letters,
-// digits, '-', '_' and '.', beginning with a letter or a digit.
+// digits, '-', '_' and '.', beginning with a letter or a digit; or with '_', which is for the server's own.
 func CheckNamespace(name string) error {
 	if name == "" || len(name) > MaxNamespaceBytes {
 		return invalidf("a namespace's name has 1 to %d characters, not %d", MaxNamespaceBytes, len(name))
@@ -140,7 +154,7 @@ func CheckNamespace(name string) error {
 		c := name[i]
 		switch {
 		case c >= 'a' && c <= 'z', c >= '0' && c <= '9':
-		case i > 0 && (c == '-' || c == '_' || c == '.'):
+		case c == '_', i > 0 && (c == '-' || c == '.'):
 		default:
 			return invalidf("namespace %q: character %q at %d is not allowed", name, c, i)
 		}

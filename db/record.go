@@ -89,6 +89,9 @@ type sessionState struct {
 	// previous is the session that this one resumes, as long as all writes of this one were
 	// repetitions of that one's: its writes behind the last that was repeated may still come again.
 	previous SessionID
+
+	// caller is in whose name the session does what its entries do not name a caller for.
+	caller *Caller
 }
 
 func recordKey(kind byte, id SessionID) []byte {
@@ -118,6 +121,9 @@ func loadSession(r store.Reader, id SessionID) (s *sessionState, ok bool, err er
 	s.ns, s.endedAt = in.string(), in.varint()
 	if len(in.b) > 0 {
 		s.previous = in.session()
+	}
+	if len(in.b) > 0 { // else it is from when there were no callers, and everyone could do everything
+		s.caller = in.caller()
 	}
 	if in.err != nil {
 		return nil, false, fmt.Errorf("record of session %s: %w", id, in.err)
@@ -211,9 +217,7 @@ func (s *sessionState) appendChunk(rec []byte, part []tailEntry) []byte {
 
 func (s *sessionState) saveHead(b *store.Batch) {
 	rec := binary.AppendVarint(appendString(nil, s.ns), s.endedAt)
-	if s.previous != (SessionID{}) {
-		rec = append(rec, s.previous[:]...)
-	}
+	rec = appendCaller(append(rec, s.previous[:]...), s.caller)
 	b.SetMeta(recordKey(recSession, s.id), rec)
 }
 

@@ -83,12 +83,12 @@ func increment(fingerprint uint64) *Op {
 
 func TestResentWriteAppliesOnce(t *testing.T) {
 	r := newRig(t)
-	a := r.db.NewSession("test", "")
+	a := r.db.NewSession("test", "", Root)
 	r.do(a, increment(11))
 	r.do(a, &Op{Kind: OpSet, Path: "v", Value: tree.NewString("old"), Fingerprint: 12})
-	r.do(r.db.NewSession("test", ""), r.set("v", `"newer"`))
+	r.do(r.db.NewSession("test", "", Root), r.set("v", `"newer"`))
 
-	b := r.db.NewSession("test", a.ID()) // a's client comes back: it has no answers
+	b := r.db.NewSession("test", a.ID(), Root) // a's client comes back: it has no answers
 	first := make(chan Result, 1)
 	b.Propose(increment(11), func(res Result) { first <- res })
 	res := r.do(b, &Op{Kind: OpSet, Path: "v", Value: tree.NewString("old"), Fingerprint: 12})
@@ -106,7 +106,7 @@ func TestResentWriteAppliesOnce(t *testing.T) {
 func TestResendAcrossCrashAndTwoReconnects(t *testing.T) {
 	for _, flush := range []bool{true, false} {
 		r := newRig(t)
-		a := r.db.NewSession("test", "")
+		a := r.db.NewSession("test", "", Root)
 		r.do(a, increment(11))
 		if flush {
 			if err := r.store.Flush(); err != nil {
@@ -114,9 +114,9 @@ func TestResendAcrossCrashAndTwoReconnects(t *testing.T) {
 			}
 		}
 		r.crash()
-		b := r.db.NewSession("test", a.ID())
+		b := r.db.NewSession("test", a.ID(), Root)
 		r.do(b, increment(11))
-		c := r.db.NewSession("test", b.ID()) // that answer is lost too
+		c := r.db.NewSession("test", b.ID(), Root) // that answer is lost too
 		r.do(c, increment(11))
 		r.wantTree("n", "1")
 	}
@@ -124,23 +124,23 @@ func TestResendAcrossCrashAndTwoReconnects(t *testing.T) {
 
 func TestConfirmedWriteIsNew(t *testing.T) {
 	r := newRig(t)
-	a := r.db.NewSession("test", "")
+	a := r.db.NewSession("test", "", Root)
 	r.do(a, increment(11))
 	a.Confirm(a.LastSeq())
 	r.do(a, increment(12))
 	a.Confirm(a.LastSeq())
 	r.do(a, r.set("other", "1")) // carries the confirmation into the log
-	b := r.db.NewSession("test", a.ID())
+	b := r.db.NewSession("test", a.ID(), Root)
 	r.do(b, increment(12))
 	r.wantTree("n", "3")
 }
 
 func TestConfirmationIsTakenToTheEnd(t *testing.T) {
 	r := newRig(t)
-	a := r.db.NewSession("test", "")
+	a := r.db.NewSession("test", "", Root)
 	r.do(a, increment(11))
 	a.Confirm(a.LastSeq())
-	b := r.db.NewSession("test", a.ID())
+	b := r.db.NewSession("test", a.ID(), Root)
 	r.do(b, increment(11))
 	r.wantTree("n", "2")
 }
@@ -149,17 +149,17 @@ func TestConfirmationIsTakenToTheEnd(t *testing.T) {
 // not wait for the time to pass.
 func TestHeldBackWrite(t *testing.T) {
 	r := newRig(t)
-	a := r.db.NewSession("test", "")
+	a := r.db.NewSession("test", "", Root)
 	r.do(a, increment(11))
 	r.do(a, increment(12))
-	b := r.db.NewSession("test", a.ID())
+	b := r.db.NewSession("test", a.ID(), Root)
 	b.Propose(increment(11), func(Result) {}) // would have to be followed by 12
 	if err := b.Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	r.wantTree("n", "3")
 
-	c := r.db.NewSession("test", a.ID())
+	c := r.db.NewSession("test", a.ID(), Root)
 	begin := time.Now()
 	r.do(c, increment(11))
 	if time.Since(begin) < holdBack {
@@ -172,9 +172,9 @@ func TestHeldBackWrite(t *testing.T) {
 // session's writes.
 func TestResentBehindReads(t *testing.T) {
 	r := newRig(t)
-	a := r.db.NewSession("test", "")
+	a := r.db.NewSession("test", "", Root)
 	r.do(a, increment(11))
-	b := r.db.NewSession("test", a.ID())
+	b := r.db.NewSession("test", a.ID(), Root)
 	if err := b.Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -188,9 +188,9 @@ func TestResentBehindReads(t *testing.T) {
 func TestWriteAfterTheReplayWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
-		a := r.db.NewSession("test", "")
+		a := r.db.NewSession("test", "", Root)
 		r.do(a, increment(11))
-		b := r.db.NewSession("test", a.ID())
+		b := r.db.NewSession("test", a.ID(), Root)
 		time.Sleep(replayWindow + time.Second)
 		synctest.Wait()
 		if res := r.do(b, increment(11)); res.Replayed {
@@ -206,12 +206,12 @@ func TestRefusedWriteIsDecidedAnew(t *testing.T) {
 	op := func() *Op {
 		return &Op{Kind: OpSet, Path: "x", Priority: true, Value: tree.NewInt(1), Fingerprint: 5}
 	}
-	a := r.db.NewSession("test", "")
+	a := r.db.NewSession("test", "", Root)
 	if res := a.Do(t.Context(), op()); res.Err != ErrNoNode {
 		t.Fatal(res.Err)
 	}
-	r.do(r.db.NewSession("test", ""), r.set("x", "1"))
-	b := r.db.NewSession("test", a.ID())
+	r.do(r.db.NewSession("test", "", Root), r.set("x", "1"))
+	b := r.db.NewSession("test", a.ID(), Root)
 	if res := r.do(b, op()); res.Replayed {
 		t.Error("a refused write was taken for an applied one")
 	}
@@ -220,17 +220,17 @@ func TestRefusedWriteIsDecidedAnew(t *testing.T) {
 
 func TestTakeOverEndsTheOldSessionFirst(t *testing.T) {
 	r := newRig(t)
-	a := r.db.NewSession("test", "")
+	a := r.db.NewSession("test", "", Root)
 	r.do(a, &Op{Kind: OpDisconnectSet, Path: "online", Value: nil})
 	r.do(a, r.set("online", "true"))
-	r.db.NewSession("test", a.ID())
+	r.db.NewSession("test", a.ID(), Root)
 	r.wantTree("online", "null")
 }
 
 // An entry that is in the log twice, as after a switch of loglets, is applied once.
 func TestDuplicateEntry(t *testing.T) {
 	r := newRig(t)
-	s := r.db.NewSession("test", "")
+	s := r.db.NewSession("test", "", Root)
 	r.do(s, increment(0))
 	entries, err := r.log.Read(t.Context(), 1, 2, 1<<20)
 	if err != nil {
@@ -246,7 +246,7 @@ func TestDuplicateEntry(t *testing.T) {
 func TestEndedSessionsExpire(t *testing.T) {
 	r := newRig(t)
 	for range 10 {
-		s := r.db.NewSession("test", "")
+		s := r.db.NewSession("test", "", Root)
 		r.do(s, increment(3))
 		<-s.end()
 	}
@@ -255,7 +255,7 @@ func TestEndedSessionsExpire(t *testing.T) {
 	}
 	r.clock.advance(8 * 24 * time.Hour)
 	for range 6 {
-		s := r.db.NewSession("test", "")
+		s := r.db.NewSession("test", "", Root)
 		r.do(s, r.set("x", "1"))
 		<-s.end()
 	}
@@ -264,7 +264,7 @@ func TestEndedSessionsExpire(t *testing.T) {
 	}
 	r.clock.advance(time.Hour)
 	for range 2 {
-		s := r.db.NewSession("test", "")
+		s := r.db.NewSession("test", "", Root)
 		r.do(s, r.set("x", "1"))
 		<-s.end()
 	}
@@ -276,12 +276,12 @@ func TestEndedSessionsExpire(t *testing.T) {
 // A long tail is kept in chunks, which confirmation removes.
 func TestTailChunks(t *testing.T) {
 	r := newRig(t)
-	s := r.db.NewSession("test", "")
+	s := r.db.NewSession("test", "", Root)
 	for i := range 200 {
 		r.do(s, increment(uint64(i+1)))
 	}
 	r.crash()
-	b := r.db.NewSession("test", s.ID())
+	b := r.db.NewSession("test", s.ID(), Root)
 	results := make(chan Result, 60)
 	for i := 150; i < 200; i++ {
 		b.Propose(increment(uint64(i+1)), func(res Result) { results <- res })
@@ -308,7 +308,7 @@ func TestTailChunks(t *testing.T) {
 // A client comes back while its last writes are still on their way to the log.
 func TestTakeOverWaitsForAnEndUnderWay(t *testing.T) {
 	r := newRig(t)
-	a := r.db.NewSession("test", "")
+	a := r.db.NewSession("test", "", Root)
 	var b *Session
 	began := make(chan struct{})
 	returned := make(chan struct{})
@@ -317,7 +317,7 @@ func TestTakeOverWaitsForAnEndUnderWay(t *testing.T) {
 			a.Propose(increment(uint64(i+1)), func(Result) {})
 		}
 		a.End()
-		go func() { close(began); b = r.db.NewSession("test", a.ID()); close(returned) }()
+		go func() { close(began); b = r.db.NewSession("test", a.ID(), Root); close(returned) }()
 		<-began
 		time.Sleep(20 * time.Millisecond)
 	})
@@ -341,13 +341,13 @@ func TestBreakWithinTheReplay(t *testing.T) {
 	for sent := range n + 1 {
 		for _, crash := range []bool{false, true} {
 			r := newRig(t)
-			a := r.db.NewSession("test", "")
+			a := r.db.NewSession("test", "", Root)
 			for i := range n {
 				r.do(a, increment(uint64(i+1)))
 			}
 			last := a
 			for range 3 {
-				s := r.db.NewSession("test", last.ID())
+				s := r.db.NewSession("test", last.ID(), Root)
 				for i := range sent {
 					s.Propose(increment(uint64(i+1)), func(Result) {})
 				}
@@ -357,7 +357,7 @@ func TestBreakWithinTheReplay(t *testing.T) {
 					r.crash()
 				}
 			}
-			s := r.db.NewSession("test", last.ID())
+			s := r.db.NewSession("test", last.ID(), Root)
 			for i := range n {
 				s.Propose(increment(uint64(i+1)), func(Result) {})
 			}
@@ -380,14 +380,14 @@ func TestBreakWithinTheReplay(t *testing.T) {
 // anything again.
 func TestCrashBeforeTheReplay(t *testing.T) {
 	r := newRig(t)
-	a := r.db.NewSession("test", "")
+	a := r.db.NewSession("test", "", Root)
 	r.do(a, increment(1))
 	last := a
 	for range 3 {
-		last = r.db.NewSession("test", last.ID())
+		last = r.db.NewSession("test", last.ID(), Root)
 		r.crash()
 	}
-	if res := r.do(r.db.NewSession("test", last.ID()), increment(1)); !res.Replayed {
+	if res := r.do(r.db.NewSession("test", last.ID(), Root), increment(1)); !res.Replayed {
 		t.Error("not recognised")
 	}
 	r.wantTree("n", "1")
@@ -397,10 +397,10 @@ func TestCrashBeforeTheReplay(t *testing.T) {
 // which name the next server will know them.
 func TestSessionOfAFailedDatabase(t *testing.T) {
 	r := newRig(t)
-	a := r.db.NewSession("test", "")
+	a := r.db.NewSession("test", "", Root)
 	r.do(a, increment(1))
 	r.db.fail(errors.New("as a test"))
-	b := r.db.NewSession("test", a.ID())
+	b := r.db.NewSession("test", a.ID(), Root)
 	if b.ID() != a.ID() {
 		t.Error("the session has a name of its own")
 	}
@@ -413,7 +413,7 @@ func TestSessionOfAFailedDatabase(t *testing.T) {
 		t.Error(err)
 	}
 	r.start(r.fs)
-	if res := r.do(r.db.NewSession("test", b.ID()), increment(1)); !res.Replayed {
+	if res := r.do(r.db.NewSession("test", b.ID(), Root), increment(1)); !res.Replayed {
 		t.Error("not recognised")
 	}
 }
@@ -422,7 +422,7 @@ func TestSessionOfAFailedDatabase(t *testing.T) {
 func TestConfirmationOutlivesACrash(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
-		a, busy, ended := r.db.NewSession("test", ""), r.db.NewSession("test", ""), r.db.NewSession("test", "")
+		a, busy, ended := r.db.NewSession("test", "", Root), r.db.NewSession("test", "", Root), r.db.NewSession("test", "", Root)
 		for _, s := range []*Session{a, busy, ended} {
 			r.do(s, increment(1))
 			r.do(s, increment(2))
@@ -434,10 +434,10 @@ func TestConfirmationOutlivesACrash(t *testing.T) {
 		time.Sleep(confirmPause)
 		synctest.Wait()
 		r.crash()
-		if res := r.do(r.db.NewSession("test", a.ID()), increment(2)); res.Replayed {
+		if res := r.do(r.db.NewSession("test", a.ID(), Root), increment(2)); res.Replayed {
 			t.Error("a write whose answer had arrived was expected once more")
 		}
-		if res := r.do(r.db.NewSession("test", busy.ID()), increment(2)); !res.Replayed {
+		if res := r.do(r.db.NewSession("test", busy.ID(), Root), increment(2)); !res.Replayed {
 			t.Error("not recognised")
 		}
 		again := r.replayed()
@@ -460,13 +460,13 @@ func TestPresenceAfterACrash(t *testing.T) {
 		return &Op{Kind: OpSet, Path: "online", Value: tree.NewBool(true), Fingerprint: 7}
 	}
 	offline := func() *Op { return &Op{Kind: OpDisconnectSet, Path: "online"} }
-	a := r.db.NewSession("test", "")
+	a := r.db.NewSession("test", "", Root)
 	r.do(a, offline())
 	r.do(a, online())
 	a.Confirm(a.LastSeq())
 	r.crash()
 	r.wantTree("online", "null")
-	b := r.db.NewSession("test", a.ID())
+	b := r.db.NewSession("test", a.ID(), Root)
 	r.do(b, offline())
 	if res := r.do(b, online()); res.Replayed {
 		t.Error("taken for a replay")
@@ -477,9 +477,9 @@ func TestPresenceAfterACrash(t *testing.T) {
 // A session that is named by a client of another namespace has no say there.
 func TestPreviousOfAnotherNamespace(t *testing.T) {
 	r := newRig(t)
-	a := r.db.NewSession("other", "")
+	a := r.db.NewSession("other", "", Root)
 	r.do(a, increment(1))
-	b := r.db.NewSession("test", a.ID())
+	b := r.db.NewSession("test", a.ID(), Root)
 	if res := r.do(b, increment(1)); res.Replayed {
 		t.Error("taken for a replay")
 	}
@@ -491,7 +491,7 @@ func TestPreviousOfAnotherNamespace(t *testing.T) {
 func TestDuplicateEntriesBehindTheEnd(t *testing.T) {
 	for _, crash := range []bool{false, true} {
 		r := newRig(t)
-		s := r.db.NewSession("test", "")
+		s := r.db.NewSession("test", "", Root)
 		r.do(s, increment(0))
 		<-s.end()
 		entries, err := r.log.Read(t.Context(), 1, 3, 1<<20)
@@ -506,7 +506,7 @@ func TestDuplicateEntriesBehindTheEnd(t *testing.T) {
 		if crash {
 			r.crash()
 		}
-		r.do(r.db.NewSession("test", ""), r.set("sync", "1"))
+		r.do(r.db.NewSession("test", "", Root), r.set("sync", "1"))
 		r.wantTree("n", "1")
 		if got, want := metas(t, r.replayed()), metas(t, r.store); !maps.Equal(got, want) {
 			t.Errorf("replayed records %q, want %q", got, want)
@@ -540,12 +540,12 @@ func TestPresenceIsNotAReplay(t *testing.T) {
 		return &Op{Kind: OpMerge, Path: "users", Updates: []Update{{Path: "a/online", Value: tree.NewBool(true)}, {Path: "a/since", Value: tree.NewTimestamp()}}, Fingerprint: 7}
 	}
 	r := newRig(t)
-	a := r.db.NewSession("test", "")
+	a := r.db.NewSession("test", "", Root)
 	r.do(a, &Op{Kind: OpDisconnectSet, Path: "users/a/online", Value: tree.NewBool(false)})
 	r.do(a, increment(8))
 	r.do(a, online())
 	for range 3 {
-		b := r.db.NewSession("test", a.ID())
+		b := r.db.NewSession("test", a.ID(), Root)
 		r.wantTree("users/a/online", "false")
 		r.do(b, &Op{Kind: OpDisconnectSet, Path: "users/a/online", Value: tree.NewBool(false)})
 		if res := r.do(b, online()); res.Replayed {
@@ -557,19 +557,19 @@ func TestPresenceIsNotAReplay(t *testing.T) {
 	r.wantTree("n", "1")
 
 	// What the end did not touch is still recognised.
-	c := r.db.NewSession("test", "")
+	c := r.db.NewSession("test", "", Root)
 	r.do(c, &Op{Kind: OpDisconnectSet, Path: "elsewhere", Value: tree.NewInt(1)})
 	r.do(c, increment(9))
-	d := r.db.NewSession("test", c.ID())
+	d := r.db.NewSession("test", c.ID(), Root)
 	if res := r.do(d, increment(9)); !res.Replayed {
 		t.Error("an increment was made twice")
 	}
 
 	// Nor is an increment made twice where the end wrote: it counts each time.
-	e := r.db.NewSession("test", "")
+	e := r.db.NewSession("test", "", Root)
 	r.do(e, &Op{Kind: OpDisconnectSet, Path: "n", Value: tree.NewIncrement(tree.NewInt(-1))})
 	r.do(e, increment(10))
-	f := r.db.NewSession("test", e.ID())
+	f := r.db.NewSession("test", e.ID(), Root)
 	if res := r.do(f, increment(10)); !res.Replayed {
 		t.Error("an increment where the end wrote was made twice")
 	}

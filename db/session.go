@@ -31,6 +31,9 @@ type Session struct {
 	lastPrint uint64 // the last proposal that the client might send again
 	accepted  uint64 // proposals taken, those held back included
 
+	caller *Caller
+	told   bool // the log knows of the caller
+
 	// While the beginning of the session may be a replay of the previous one.
 	match    *matcher
 	begun    bool // the log knows of the session
@@ -62,12 +65,12 @@ type waiter struct {
 // NewSession begins a session. previous is the client's last session id if it told one: that
 // session is ended at once if the server still thought it alive, and the writes that the
 // client sends again because its answers were lost are recognised. It waits for the log where
-// that is needed.
+// that is needed. caller is in whose name the session acts, until SetCaller says otherwise.
 //
 // If the database has failed, the session refuses everything, and its ID is the previous one:
 // what the client may send again to the next server is there.
-func (d *DB) NewSession(ns, previous string) *Session {
-	s := &Session{db: d, id: newSessionID(), ns: ns, over: make(chan struct{})}
+func (d *DB) NewSession(ns, previous string, caller *Caller) *Session {
+	s := &Session{db: d, id: newSessionID(), ns: ns, caller: caller, over: make(chan struct{})}
 	if prev, err := ParseSessionID(previous); err == nil {
 		s.takeOver(prev)
 		if d.Err() != nil {
@@ -140,6 +143,17 @@ func (s *Session) Confirm(seq uint64) {
 	if s.confirmed > s.logged && s.lastPrint > s.logged && !s.ended {
 		s.db.noteConfirmation(s)
 	}
+}
+
+// SetCaller says in whose name the session acts from now on. Its onDisconnect operations, too, will be judged as those of
+// whom it has last acted for.
+func (s *Session) SetCaller(c *Caller) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.match != nil && len(s.held) > 0 {
+		s.release(s.match.replayed()) // they were proposed for the caller before
+	}
+	s.caller, s.told = c, false
 }
 
 // Propose queues op and returns. done is called once, on the apply goroutine and after the
@@ -221,6 +235,12 @@ func (s *Session) enqueue(op *Op, replayOf *writeRef, done func(Result)) {
 	s.seq++
 	o := origin{now: s.db.now(), confirmed: s.confirmed, replayOf: replayOf}
 	s.begun, s.logged = true, s.confirmed
+	switch {
+	case s.ns == "": // many callers share the session
+		o.named, o.caller = true, op.Caller
+	case !s.told:
+		o.named, o.caller, o.ofSession, s.told = true, s.caller, true, true
+	}
 	if op.Fingerprint != 0 {
 		s.lastPrint = s.seq
 	}

@@ -45,7 +45,7 @@ func newRig(t testing.TB) *rig {
 			t.Error(err)
 		}
 	})
-	return &rig{t: t, hub: h, db: d, write: d.NewSession("test", "")}
+	return &rig{t: t, hub: h, db: d, write: d.NewSession("test", "", db.Root)}
 }
 
 func (r *rig) do(op *db.Op) {

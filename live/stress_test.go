@@ -126,7 +126,7 @@ func (c *writer) op() *db.Op {
 func (c *writer) connect(n int) {
 	c.w.mu.RLock()
 	defer c.w.mu.RUnlock()
-	s := c.w.db.NewSession("test", c.last)
+	s := c.w.db.NewSession("test", c.last, db.Root)
 	c.last = s.ID()
 	c.mu.Lock()
 	c.conn++
@@ -311,7 +311,7 @@ func TestStress(t *testing.T) {
 // settle lets all clients send what they have left, and counts.
 func (w *world) settle(writers []*writer) {
 	for _, c := range writers {
-		s := w.db.NewSession("test", c.last)
+		s := w.db.NewSession("test", c.last, db.Root)
 		for _, op := range append([]*db.Op(nil), c.unseen...) {
 			c.propose(s, op)
 		}

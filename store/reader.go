@@ -27,6 +27,8 @@ type Reader interface {
 	// Leaf tells what the node at p is: a leaf (returned with its priority), an
 	// object, or neither. It costs one seek.
 	Leaf(ns string, p tree.Path) (leaf *tree.Node, object bool, err error)
+	// Priority returns the priority of the node at p, a leaf or an object; nil if it has none.
+	Priority(ns string, p tree.Path) (*tree.Node, error)
 	// Children calls f for each child of p, in child order, until f returns
 	// false. It begins beyond the key after, or at the first child if after is
 	// empty. It seeks past what is below a child.
@@ -143,6 +145,16 @@ func (v view) Leaf(ns string, p tree.Path) (leaf *tree.Node, object bool, err er
 		}
 	}
 	return leaf, object, errors.Join(err, it.Close())
+}
+
+func (v view) Priority(ns string, p tree.Path) (prio *tree.Node, err error) {
+	key := dataKey(make([]byte, 0, 128), ns, p)
+	it, err := v.subtree(key)
+	if err != nil {
+		return nil, err
+	}
+	prio, err = priorityAt(it, key)
+	return prio, errors.Join(err, it.Close())
 }
 
 func (v view) Children(ns string, p tree.Path, after string, f func(string, bool, *tree.Node) bool) error {

@@ -174,7 +174,7 @@ func benchFanOut(b *testing.B, way string, n, rate int) {
 		addr = textbook(b, r)
 	}
 	wait := startCrowd(b, addr, n, b.N)
-	s := r.db.NewSession("test", "")
+	s := r.db.NewSession("test", "", db.Root)
 	inFlight := make(chan struct{}, 64)
 	var failed atomic.Bool
 	before := cpuTime()

@@ -57,7 +57,7 @@ type client struct {
 var _ live.Subscriber = (*client)(nil)
 
 func (s *Server) newClient(ns, previous, kind string) *client {
-	c := &client{srv: s, ns: ns, kind: kind, sess: s.o.DB.NewSession(ns, previous)}
+	c := &client{srv: s, ns: ns, kind: kind, sess: s.o.DB.NewSession(ns, previous, db.Root)}
 	c.m.ns = ns
 	c.m.out.epoch = 1
 	c.m.live.heard = s.wheel.elapsed()
