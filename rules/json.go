@@ -48,17 +48,35 @@ type parser struct {
 	data []byte
 	pos  int
 	nest int
+	last place
+}
+
+// place is an offset of the text as people count: line and column from 1.
+type place struct{ offset, line, column int }
+
+// placeOf goes on from the place that was asked for before: a compiler asks in the
+// order of the text, and all its questions together read it once.
+func (p *parser) placeOf(offset int) place {
+	offset = min(offset, len(p.data))
+	at := p.last
+	if at.line == 0 || offset < at.offset {
+		at = place{0, 1, 1}
+	}
+	between := p.data[at.offset:offset]
+	if n := bytes.LastIndexByte(between, '\n'); n >= 0 {
+		at.line += bytes.Count(between, []byte{'\n'})
+		at.column = 1
+		between = between[n+1:]
+	}
+	at.column += utf8.RuneCount(between)
+	at.offset = offset
+	p.last = at
+	return at
 }
 
 func (p *parser) errorAt(offset int, format string, args ...any) *Error {
-	offset = min(offset, len(p.data))
-	before := p.data[:offset]
-	lineStart := bytes.LastIndexByte(before, '\n') + 1
-	return &Error{
-		Line:   bytes.Count(before, []byte{'\n'}) + 1,
-		Column: utf8.RuneCount(before[lineStart:]) + 1,
-		Msg:    fmt.Sprintf(format, args...),
-	}
+	at := p.placeOf(offset)
+	return &Error{Line: at.line, Column: at.column, Msg: fmt.Sprintf(format, args...)}
 }
 
 // syntax is a text that is not JSON. The tools of Firebase look for the words

@@ -25,6 +25,9 @@ type node struct {
 	indexes  []query.Index
 	below    bool // something is indexed here or below
 
+	key          string // as the document has it, a wildcard with its name
+	line, column int    // of the key
+
 	read, write, validate *rule
 	validates             bool // there is a .validate here or below
 }
@@ -196,8 +199,8 @@ func (c *compiler) rule(n *node, m *member) error {
 	default:
 		return c.errorAt(v.offset, "Expected a string or a boolean as the value of %s", quote(m.key))
 	}
-	at := c.errorAt(v.offset, "")
-	r.line, r.column = at.Line, at.Column
+	at := c.placeOf(v.offset)
+	r.line, r.column = at.line, at.column
 	switch m.key {
 	case ".read":
 		n.read = r
@@ -270,9 +273,13 @@ func (c *compiler) wildcard(n *node, m *member) error {
 }
 
 func (c *compiler) descend(m *member, key string) (*node, error) {
+	at := c.placeOf(m.offset)
 	c.pattern = append(c.pattern, key)
 	c.place = append(c.place, m.key)
 	child, err := c.node(&m.value)
+	if err == nil {
+		child.key, child.line, child.column = m.key, at.line, at.column
+	}
 	c.pattern = c.pattern[:len(c.pattern)-1]
 	c.place = c.place[:len(c.place)-1]
 	return child, err
