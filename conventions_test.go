@@ -45,10 +45,12 @@ var floors = [][]string{
 	{"store"},
 	{"db"},
 	{"live"},
+	{"auth/password", "auth/mail"},
 	{"auth/token"}, // what a token says, and who signed it
 	{"auth/jwks"},
 	{"auth/keys", "auth/projects"},
 	{"auth"},
+	{"auth/users"},
 	{"gateway/ns", "gateway/budget"},
 	{"gateway/"},
 	{"console/"},
