@@ -1,14 +1,12 @@
 package projects
 
-import (
-	"encoding/json"
-	"time"
-)
+import "time"
 
 // Config is a project. The zero value trusts nobody.
 type Config struct {
 	// Version changes with every change of the document; "" for one that is not stored. It is not part of the document.
 	Version string `json:"-"`
+	derived derived
 
 	Created time.Time `json:"created,omitzero"`
 
@@ -30,9 +28,6 @@ type Config struct {
 
 	// SignIn says how users sign in here.
 	SignIn SignIn `json:"signIn,omitzero"`
-
-	// Rest keeps what a newer version of this program has written, so that this one does not lose it.
-	Rest map[string]json.RawMessage `json:"-"`
 }
 
 // Issuer is an OpenID Connect provider.
@@ -52,7 +47,7 @@ type Issuer struct {
 // ServiceAccount is a trusted server. Its private key is nowhere here.
 type ServiceAccount struct {
 	Email   string    `json:"email"`
-	ID      string    `json:"id"` // "client_id" of the key file
+	ID      string    `json:"id,omitempty"` // "client_id" of the key file
 	Keys    []SAKey   `json:"keys"`
 	Created time.Time `json:"created,omitzero"`
 }

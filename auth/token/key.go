@@ -77,8 +77,8 @@ func PublicKey(alg string, pub crypto.PublicKey) (*Key, error) {
 	return &Key{alg, jwt.GetSigningMethod(alg), pub, sha256.Sum256(append([]byte(alg), der...))}, nil
 }
 
-// MinSecret is the least length of a shared secret, in bytes. Firebase's have 40.
-const MinSecret = 16
+// MinSecret is the least length of a shared secret, in bytes: as many as HMAC with SHA-256 has (RFC 7518 §3.2). Firebase's have 40.
+const MinSecret = 32
 
 // SharedKey returns a key that verifies HS256 with a secret.
 func SharedKey(secret string) (*Key, error) {
