@@ -133,6 +133,10 @@ func (b *Builder) Reach(from, to []uint32, rel Rel) {
 		}
 		return
 	}
+	b.reachByHubs(from, to, rel)
+}
+
+func (b *Builder) reachByHubs(from, to []uint32, rel Rel) {
 	place := make(map[uint32]int, len(to))
 	for i, v := range to {
 		place[v] = i

@@ -74,12 +74,12 @@ func readSessions(b *Builder, r io.Reader) error {
 	return end()
 }
 
-// readLog reads lines of Jepsen's log, as "INFO  jepsen.util - 3	:invoke	:write	4". Other
+// readLog reads lines of Jepsen's log, as "INFO  jepsen.util - 3 :invoke :write 4". Other
 // lines are left out.
 func readLog(b *Builder, r io.Reader) error {
 	return eachLine(r, func(line string) error {
 		_, text, ok := strings.Cut(line, " - ")
-		f := strings.Split(text, "\t")
+		f := strings.Fields(text)
 		if !ok || len(f) < 4 {
 			return nil
 		}

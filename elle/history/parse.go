@@ -19,7 +19,7 @@ const (
 	EDN                    // Jepsen's
 	JSON                   // the same names in JSON
 	Sessions               // lines "r key value" and "w key value", with ----- between transactions and ===== between sessions
-	Log                    // lines of Jepsen's log: process, :type, :f and value after tabs
+	Log                    // lines of Jepsen's log: process, :type, :f and value behind a dash
 )
 
 var formats = []string{"auto", "edn", "json", "sessions", "log"}
