@@ -32,3 +32,5 @@
 // What it must not know: clients, protocols, tokens, where documents and data
 // are stored.
 package rules
+
+//go:generate go test -run ^TestReference$ -update .

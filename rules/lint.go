@@ -51,6 +51,8 @@ func (l *linter) node(n *node, up above) {
 	l.validate(n, up)
 	l.queries(n.write)
 	l.queries(n.validate)
+	l.nulls(n.read)
+	l.nulls(n.write)
 	if n.wild != nil && n.wild.empty() {
 		l.add(n.wild.line, n.wild.column, "%s has nothing below it: it only keeps rules of other keys from being found missing", n.wild.key)
 	}
@@ -120,6 +122,36 @@ func (l *linter) queries(r *rule) {
 		l.add(r.line, r.column, "%s has no value in a %s: the rule fails where it is asked", r.slice(e), r.kind)
 	}
 }
+
+// nulls looks for a comparison of auth with a node that may not be there, in a rule
+// that asks nothing else of auth: null equals null, and so it grants to nobody's visitors.
+func (l *linter) nulls(r *rule) {
+	if r == nil {
+		return
+	}
+	asked := 0
+	var found *expr
+	r.root.find(func(e *expr) bool {
+		if e.op == opAuth {
+			asked++
+		}
+		if e.op == opEqual && (e.args[0].ofAuth() && e.args[1].isVal() || e.args[0].isVal() && e.args[1].ofAuth()) {
+			found = e
+		}
+		return false
+	})
+	if found != nil && asked == 1 {
+		l.add(r.line, r.column, "%s is true also where nothing is there and nobody is signed in, because null equals null: ask auth != null, too", r.slice(found))
+	}
+}
+
+// ofAuth reports whether e is a property of auth, or of one of its properties.
+func (e *expr) ofAuth() bool {
+	return (e.op == opProperty || e.op == opIndex) && (e.args[0].op == opAuth || e.args[0].ofAuth())
+}
+
+// isVal reports whether e is the value of a node.
+func (e *expr) isVal() bool { return e.op == opMethod && methodID(e.id) == mVal }
 
 // everyone looks for a database that is open as a whole.
 func (l *linter) everyone(r *rule, verb string) {

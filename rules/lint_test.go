@@ -26,6 +26,10 @@ func TestWarnings(t *testing.T) {
 		{`{"rules":{"u":{"$uid":{".write":"auth.uid == $uid"}}}}`, ""},
 		{`{"rules":{"u":{"$uid":{"a":{".write":"auth.uid == $uid"}}}}}`, ""},
 		{`{"rules":{"u":{"$userId":{".read":true}}}}`, ""},
+		{`{"rules":{"a":{".write":"data.child('owner').val() == auth.uid"}}}`, "1:25 null equals null"},
+		{`{"rules":{"a":{".write":"!data.exists() || auth.token.org === data.val()"}}}`, "1:25 auth.token.org === data.val() is true also"},
+		{`{"rules":{"a":{".write":"auth != null && data.child('owner').val() == auth.uid"}}}`, ""},
+		{`{"rules":{"$a":{".write":"$a == auth.uid"}}}`, ""},
 		{`{"rules":{"a":{".write":"auth != null","$other":{".validate":false}}}}`, ""},
 	} {
 		r, err := Parse([]byte(c.doc))

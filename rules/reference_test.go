@@ -21,7 +21,8 @@ const (
 func reference() string {
 	var b strings.Builder
 	cell := func(s string) string { return strings.ReplaceAll(s, "|", "\\|") }
-	b.WriteString("### Variables\n\n| name | type | what it is |\n|---|---|---|\n")
+	example := func(s string) string { return "`" + cell(s) + "`" }
+	b.WriteString("### Variables\n\n| name | type | what it is | example |\n|---|---|---|---|\n")
 	typeName := func(t typ) string {
 		switch t {
 		case tAny, tPrimitive:
@@ -32,14 +33,14 @@ func reference() string {
 		return t.String()
 	}
 	for _, v := range variables {
-		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", v.name, typeName(v.typ), v.doc)
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", v.name, typeName(v.typ), v.doc, example(v.example))
 	}
-	b.WriteString("| `$name` | string | The key that the `$name` in the rule's path stands for. |\n")
+	b.WriteString("| `$name` | string | The key that the `$name` in the rule's path stands for. | `$uid == auth.uid` |\n")
 	for _, of := range []typ{tSnapshot, tString, tQuery} {
-		fmt.Fprintf(&b, "\n### %s\n\n| | result | |\n|---|---|---|\n", strings.ToUpper(of.String()[:1])+of.String()[1:])
+		fmt.Fprintf(&b, "\n### %s\n\n| | result | | example |\n|---|---|---|---|\n", strings.ToUpper(of.String()[:1])+of.String()[1:])
 		for _, p := range properties {
 			if p.of == of {
-				fmt.Fprintf(&b, "| `%s` | %s | %s |\n", p.name, typeName(p.typ), p.doc)
+				fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", p.name, typeName(p.typ), p.doc, example(p.example))
 			}
 		}
 		for _, m := range methods {
@@ -50,16 +51,16 @@ func reference() string {
 			for _, p := range m.params {
 				params = append(params, typeName(p))
 			}
-			fmt.Fprintf(&b, "| `%s(%s)` | %s | %s |\n", m.name, strings.Join(params, ", "), typeName(m.result), m.doc)
+			fmt.Fprintf(&b, "| `%s(%s)` | %s | %s | %s |\n", m.name, strings.Join(params, ", "), typeName(m.result), m.doc, example(m.example))
 		}
 	}
-	b.WriteString("\n### Operators\n\nFrom the one that binds loosest; `? :` binds looser than all, prefixes tighter.\n\n| | operands | result |\n|---|---|---|\n")
+	b.WriteString("\n### Operators\n\nFrom the one that binds loosest; `? :` binds looser than all, prefixes tighter.\n\n| | operands | result | example |\n|---|---|---|---|\n")
 	for _, table := range [][]operator{operators, prefixes} {
 		for _, o := range table {
-			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", cell(o.text), o.operands, o.doc)
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", cell(o.text), o.operands, o.doc, example(o.example))
 		}
 	}
-	b.WriteString("| `x ? y : z` | a boolean, then two of one type | `y` if `x` is true, else `z`; the other is not looked at. |\n")
+	b.WriteString("| `x ? y : z` | a boolean, then two of one type | `y` if `x` is true, else `z`; the other is not looked at. | `data.exists() ? newData.val() == data.val() : newData.isString()` |\n")
 	return b.String()
 }
 
@@ -103,6 +104,40 @@ func TestReferenceExamples(t *testing.T) {
 			t.Errorf("%v in\n%s", err, example)
 		}
 	}
+}
+
+// Every example of the tables is a rule that is accepted, and has what it is an example of.
+func TestTableExamples(t *testing.T) {
+	try := func(what, example string, write bool) {
+		t.Helper()
+		if !strings.Contains(example, what) {
+			t.Errorf("%s is no example of %s", example, what)
+		}
+		kind := ".read"
+		if write {
+			kind = ".write"
+		}
+		doc := `{"rules":{"$uid":{` + quote(kind) + ":" + quote(example) + "}}}"
+		if _, err := Parse([]byte(doc)); err != nil {
+			t.Errorf("%s: %v", example, err)
+		}
+	}
+	for _, v := range variables {
+		try(v.name, v.example, v.op != opQuery)
+	}
+	for _, m := range methods {
+		try("."+m.name+"(", m.example, true)
+	}
+	for _, p := range properties {
+		try("."+p.name, p.example, p.of != tQuery)
+	}
+	for _, table := range [][]operator{operators, prefixes} {
+		for _, o := range table {
+			try(o.text, o.example, true)
+		}
+	}
+	try("?", "data.exists() ? newData.val() == data.val() : newData.isString()", true)
+	try("$uid", "$uid == auth.uid", true)
 }
 
 // Every method, property, operator and variable of the tables is in some case.

@@ -102,6 +102,7 @@ func (t *tracer) judge(ev *env, r *rule, p tree.Path) bool {
 			}
 		}
 	}
+	s.Values = telling(s.Values)
 	if ev.fault != nil {
 		s.Failed = r.slice(ev.fault) + ": " + ev.why
 		s.Culprit = r.slice(ev.fault)
@@ -110,6 +111,28 @@ func (t *tracer) judge(ev *env, r *rule, p tree.Path) bool {
 	}
 	t.trace.Steps = append(t.trace.Steps, s)
 	return ok
+}
+
+// telling leaves out what the other values tell already: auth and auth.token where
+// auth.token.email is there; and that, where auth is null.
+func telling(values []Seen) []Seen {
+	kept := values[:0:0]
+	for _, v := range values {
+		told := false
+		for _, other := range values {
+			told = told || v.partOf(other) && other.Value == "null" || other.partOf(v) && v.Value != "null"
+		}
+		if !told {
+			kept = append(kept, v)
+		}
+	}
+	return kept
+}
+
+// partOf reports whether v is a property of auth, or of one of its properties, that other is.
+func (v Seen) partOf(other Seen) bool {
+	rest, ok := strings.CutPrefix(v.Expr, other.Expr)
+	return ok && strings.HasPrefix(other.Expr, "auth") && (strings.HasPrefix(rest, ".") || strings.HasPrefix(rest, "["))
 }
 
 func (r *rule) slice(e *expr) string { return r.text[e.from:e.to] }

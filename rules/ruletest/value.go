@@ -168,19 +168,7 @@ func (p *jsonParser) value() (*Value, error) {
 	switch kind {
 	case '{':
 		v.Object = true
-		seen := map[string]bool{}
-		err = p.s.Object(func(key string) error {
-			m := Member{Key: key}
-			m.Line, m.Column = p.place()
-			if seen[key] {
-				return &Error{m.Line, m.Column, fmt.Sprintf("%q is here for the second time", key)}
-			}
-			seen[key] = true
-			var err error
-			m.Value, err = p.value()
-			v.Members = append(v.Members, m)
-			return err
-		})
+		err = p.members(v)
 	case '[':
 		v.Array = true
 		err = p.s.Array(func(int) error {
@@ -195,4 +183,34 @@ func (p *jsonParser) value() (*Value, error) {
 		return nil, err
 	}
 	return v, nil
+}
+
+func (p *jsonParser) members(v *Value) error {
+	if err := p.s.Enter('{'); err != nil {
+		return err
+	}
+	seen := map[string]bool{}
+	for first := true; ; first = false {
+		more, err := p.s.More(first, '}')
+		if err != nil || !more {
+			return err
+		}
+		var m Member
+		p.s.Peek()
+		m.Line, m.Column = p.place()
+		if m.Key, err = p.s.String(); err != nil {
+			return err
+		}
+		if err := p.s.Colon(); err != nil {
+			return err
+		}
+		if seen[m.Key] {
+			return &Error{m.Line, m.Column, fmt.Sprintf("%q is here for the second time", m.Key)}
+		}
+		seen[m.Key] = true
+		if m.Value, err = p.value(); err != nil {
+			return err
+		}
+		v.Members = append(v.Members, m)
+	}
 }
