@@ -139,6 +139,12 @@ func (h *Hasher) verifyArgon(stored, password string) (ok, rehash bool, err erro
 	return subtle.ConstantTimeCompare(key, p.key) == 1, p.memory != h.memory || p.time != h.time, nil
 }
 
+// CheckOwn returns nil for a text that Hash may have returned.
+func CheckOwn(stored string) error {
+	_, err := parseArgon(stored)
+	return err
+}
+
 type argonHash struct {
 	memory, time uint32
 	threads      uint8
@@ -159,9 +165,9 @@ func parseArgon(stored string) (p argonHash, err error) {
 			return p, errArgon
 		}
 		switch {
-		case name == "m" && n <= 1<<20:
+		case name == "m" && n <= 256<<10: // 256 MiB
 			p.memory = uint32(n)
-		case name == "t" && n <= 64:
+		case name == "t" && n <= 16:
 			p.time = uint32(n)
 		case name == "p" && n <= 64:
 			p.threads = uint8(n)
