@@ -57,12 +57,27 @@ type Source interface {
 // cycles, and a graph in which to look for those that are.
 type Analysis struct {
 	Found []Anomaly
-	// Graph's transactions are the operations of the history. It has the edges of data;
-	// Session and real-time edges are added by whoever asks for the analysis (see
-	// package cycle), so Build is still open.
+	// Build has the edges of data; its transactions are the operations of the history.
+	// Whoever asked for the analysis adds the order within sessions and real time.
 	Build  *graph.Builder
 	Source Source
+	// Counts are how many anomalies of a type there are, where Found has only the first.
+	Counts map[model.Anomaly]int
 	// Unknown are reasons why the history could not be judged: a type such as
 	// "empty-transaction-graph".
 	Unknown []model.Anomaly
+}
+
+// Add counts an anomaly, and keeps what makes gives if fewer than max (0: any number) of
+// its type are kept already.
+func (a *Analysis) Add(t model.Anomaly, max int, makes func() Anomaly) {
+	if a.Counts == nil {
+		a.Counts = map[model.Anomaly]int{}
+	}
+	a.Counts[t]++
+	if max == 0 || a.Counts[t] <= max {
+		found := makes()
+		found.Type = t
+		a.Found = append(a.Found, found)
+	}
 }

@@ -234,11 +234,21 @@ func (b *Builder) add(ev *event) error {
 		o.Type = Info
 	}
 	p := b.pending[op]
-	switch {
-	case ev.txn:
-		o.first, o.count = b.commit(ev.mops, ev.list)
-	case p != nil && p.txn:
-		o.first, o.count = b.commit(p.mops, p.list)
+	mops, list := ev.mops, ev.list
+	if !ev.txn && p != nil && p.txn {
+		mops, list = p.mops, p.list
+	}
+	if ev.typ == evFail {
+		// What a failed transaction has read is nobody's concern, and must not become the
+		// spine of a key.
+		for i := range mops {
+			if m := &mops[i]; m.Kind.IsRead() {
+				*m = Mop{Kind: Read, Key: m.Key}
+			}
+		}
+	}
+	if len(mops) > 0 {
+		o.first, o.count = b.commit(mops, list)
 	}
 	if ev.val != None {
 		o.Val = ev.val
