@@ -128,7 +128,11 @@ func (r *replicaStore) apply(at int, u *update) {
 
 // deliver lets some updates arrive.
 func (r *replicaStore) deliver() {
-	for range sites {
+	n := sites
+	if r.s.o.Level < ParallelSnapshotIsolation && r.s.o.Workload == Register {
+		n = 1 // slowly, where nothing fails for it
+	}
+	for range n {
 		r.arrive(r.s.rng.intn(sites), r.s.rng.intn(sites))
 	}
 	for at := range sites {

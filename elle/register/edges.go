@@ -150,22 +150,15 @@ func (x *index) step(rel graph.Rel, v, next version, a, b uint32, because func(t
 
 // source says how one version is known to come before another.
 func (x *index) source(l link) string {
-	at := func(op uint32) string {
-		o := x.h.Ops[op]
-		if o.Complete != history.NoEvent {
-			return fmt.Sprintf("the operation that ended at index %d", x.h.Index(o.Complete))
-		}
-		return fmt.Sprintf("the operation that began at index %d", x.h.Index(o.Invoke))
-	}
 	switch l.why {
 	case byOrder:
 		return " in the order of commits that was given"
 	case byWFR:
-		return fmt.Sprintf(": %s read %v and wrote %v (writes follow reads)", at(l.t1), x.datum(l.a), x.datum(l.b))
+		return fmt.Sprintf(": %s read %v and wrote %v (writes follow reads)", x.name(l.t1), x.datum(l.a), x.datum(l.b))
 	case bySequence:
-		return fmt.Sprintf(": a process met %v in %s and then %v in %s (sequential keys)", x.datum(l.a), at(l.t1), x.datum(l.b), at(l.t2))
+		return fmt.Sprintf(": a process met %v in %s and then %v in %s (sequential keys)", x.datum(l.a), x.name(l.t1), x.datum(l.b), x.name(l.t2))
 	case byRealtime:
-		return fmt.Sprintf(": %s met %v and was over before %s met %v (linearizable keys)", at(l.t1), x.datum(l.a), at(l.t2), x.datum(l.b))
+		return fmt.Sprintf(": %s met %v and was over before %s met %v (linearizable keys)", x.name(l.t1), x.datum(l.a), x.name(l.t2), x.datum(l.b))
 	}
 	return ""
 }

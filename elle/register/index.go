@@ -41,6 +41,8 @@ type index struct {
 	readersAt            []uint32 // by version; one more at the end
 	seen                 []bool   // by operation: in doubt, but others read what it wrote
 	internal, futurities []inside
+
+	objects []history.Key // of the problem that was stated last
 }
 
 // inside is a read that disagrees with its own transaction.

@@ -1,0 +1,359 @@
+package register
+
+import (
+	"fmt"
+	"strings"
+
+	"rebase/elle/anomaly"
+	"rebase/elle/graph"
+	"rebase/elle/history"
+	"rebase/elle/model"
+	"rebase/elle/polygraph"
+)
+
+// Decision is whether a history satisfies a model, in any order of versions whatsoever.
+type Decision struct {
+	Model   model.Model
+	Verdict polygraph.Verdict
+	// Witness shows why not, where the verdict is Refuted. Its steps may rest on each other: an order of two
+	// writes that is not seen but forced says so, and why. It is nil where the search found nothing in
+	// any branch, and where a weaker model is refuted already.
+	Witness *anomaly.Anomaly
+}
+
+// Limits bound Decide. The zero value has the bounds of package polygraph.
+type Limits struct {
+	MaxBytes, MaxTries int
+}
+
+// The models that Decide knows, and what their refutation is called. Each that follows another in its group is stronger.
+var (
+	weakModels = []struct {
+		model    model.Model
+		anomaly  model.Anomaly
+		causal   bool
+		sessions bool
+	}{
+		{"read-atomic", model.FracturedRead, false, false},
+		{"causal-cerone", model.CausalCycle, true, false},
+	}
+	strongModels = []struct {
+		model    model.Model
+		anomaly  model.Anomaly
+		snapshot bool
+		rel      graph.Rel // Process, Realtime or 0
+	}{
+		{"snapshot-isolation", "PL-SI-cycle-exists", true, 0},
+		{"strong-session-snapshot-isolation", "strong-session-snapshot-isolation-cycle-exists", true, graph.Process},
+		{"strong-snapshot-isolation", "strong-snapshot-isolation-cycle-exists", true, graph.Realtime},
+		{"serializable", "PL-3-cycle-exists", false, 0},
+		{"strong-session-serializable", "strong-session-serializable-cycle-exists", false, graph.Process},
+		{"strong-serializable", "PL-SS-cycle-exists", false, graph.Realtime},
+	}
+)
+
+// Decide decides read atomic, causal consistency, snapshot isolation and serializability, the last two also with the order
+// in sessions and with real time.
+func Decide(h *history.History, l Limits) []Decision {
+	return newIndex(h).decide(l)
+}
+
+func (x *index) decide(l Limits) []Decision {
+	var out []Decision
+	all := func(v polygraph.Verdict, a *anomaly.Anomaly) []Decision {
+		for _, m := range weakModels {
+			out = append(out, Decision{m.model, v, a})
+		}
+		for _, m := range strongModels {
+			out = append(out, Decision{m.model, v, a})
+		}
+		return out
+	}
+	for v := range x.key {
+		if x.doubled[v] && x.readersAt[v] < x.readersAt[v+1] {
+			return all(polygraph.NotDecided, nil) // nobody can tell what was read
+		}
+	}
+	// What a single transaction shows contradicts all of them.
+	for _, a := range append(x.insides(), x.badReads()...) {
+		return all(polygraph.Refuted, &a)
+	}
+	verdicts := map[model.Model]polygraph.Verdict{}
+	for _, m := range weakModels {
+		v, a := x.weak(m.causal, m.sessions)
+		if a != nil {
+			a.Type = m.anomaly
+		}
+		verdicts[m.model] = v
+		out = append(out, Decision{m.model, v, a})
+	}
+	// The strongest first: what holds there holds everywhere.
+	strong := make([]Decision, len(strongModels))
+	for i := len(strongModels) - 1; i >= 0; i-- {
+		m := strongModels[i]
+		d := Decision{Model: m.model}
+		for j := i + 1; j < len(strongModels); j++ {
+			if strong[j].Verdict == polygraph.Proved && strongModels[j].model.Implies(m.model) {
+				d.Verdict = polygraph.Proved
+			}
+		}
+		if d.Verdict != polygraph.Proved {
+			p := x.problem(m.snapshot, m.rel, l)
+			r := polygraph.Solve(p)
+			d.Verdict = r.Verdict
+			if r.Verdict == polygraph.Refuted {
+				d.Witness = x.contradiction(m.anomaly, m.rel, r)
+			}
+		}
+		strong[i] = d
+	}
+	// And what fails fails in everything above.
+	for i := range strong {
+		for j := range strong[:i] {
+			if strong[j].Verdict == polygraph.Refuted && strong[i].Verdict == polygraph.NotDecided &&
+				strong[i].Model.Implies(strong[j].Model) {
+				strong[i].Verdict = polygraph.Refuted
+			}
+		}
+	}
+	return append(out, strong...)
+}
+
+// weak decides read atomic or causal consistency.
+func (x *index) weak(causal, sessions bool) (polygraph.Verdict, *anomaly.Anomaly) {
+	w := newWeak(x, sessions)
+	if causal {
+		if !w.causal() {
+			if !sessions { // with sessions it is cheaper, and says more
+				if v, _ := x.weak(true, true); v == polygraph.Proved {
+					return v, nil
+				}
+			}
+			return polygraph.NotDecided, nil
+		}
+	} else {
+		w.atomic()
+	}
+	return w.verdict()
+}
+
+// Sessions decides read committed, read atomic and causal consistency as Biswas and Enea define them: with
+// the order of sessions, and with read committed so that a read must not be older than what an earlier read of
+// its transaction shows. Their causal consistency is what others call that with session guarantees.
+func Sessions(h *history.History) []Decision {
+	x := newIndex(h)
+	committed := newWeak(x, true)
+	committed.committedReads()
+	v, a := committed.verdict()
+	for _, bad := range x.badReads() {
+		if v != polygraph.Refuted && bad.Type != model.G1b {
+			v, a = polygraph.Refuted, &bad
+		}
+	}
+	out := []Decision{{"read-committed", v, a}}
+	for _, m := range []struct {
+		model   model.Model
+		anomaly model.Anomaly
+		causal  bool
+	}{{"read-atomic", model.FracturedRead, false}, {"causal", model.CausalCycle, true}} {
+		v, a := x.weak(m.causal, true)
+		if a != nil {
+			a.Type = m.anomaly
+		}
+		for _, bad := range append(x.insides(), x.badReads()...) {
+			if v != polygraph.Refuted {
+				v, a = polygraph.Refuted, &bad
+			}
+		}
+		out = append(out, Decision{m.model, v, a})
+	}
+	if out[0].Witness != nil && out[0].Witness.Type == "" {
+		out[0].Witness.Type = model.G1c.Process()
+	}
+	return out
+}
+
+// problem states what is known, for a solver.
+func (x *index) problem(snapshot bool, rel graph.Rel, l Limits) *polygraph.Problem {
+	initial := uint32(len(x.h.Ops))
+	p := &polygraph.Problem{Vertices: len(x.h.Ops) + 1, Snapshot: snapshot, MaxBytes: l.MaxBytes, MaxTries: l.MaxTries}
+	x.objects = nil
+	for k := range x.h.Keys() {
+		var o polygraph.Object
+		if first := x.initial[k]; first != none && len(x.readersOf(first)) > 0 {
+			o.Writers, o.Readers = append(o.Writers, initial), append(o.Readers, x.readersOf(first))
+		}
+		for _, v := range x.byKey[k] {
+			w, ok := x.committed(v)
+			if !ok || x.between[v] {
+				continue
+			}
+			if len(o.Writers) > 0 && o.Writers[0] == initial {
+				p.Known = append(p.Known, polygraph.Edge{From: initial, To: w})
+			}
+			o.Writers, o.Readers = append(o.Writers, w), append(o.Readers, x.readersOf(v))
+			for _, r := range x.readersOf(v) {
+				p.Known = append(p.Known, polygraph.Edge{From: w, To: r})
+			}
+		}
+		if len(o.Writers) > 1 {
+			p.Objects = append(p.Objects, o)
+			x.objects = append(x.objects, history.Key(k))
+		}
+	}
+	switch rel {
+	case graph.Process:
+		x.knowSessions(p)
+	case graph.Realtime:
+		x.knowRealtime(p)
+	}
+	p.Likely = make([]int64, p.Vertices)
+	for op := range x.h.Ops {
+		o := &x.h.Ops[op]
+		if p.Likely[op] = int64(o.Complete); o.Type == history.Info {
+			p.Likely[op] = int64(o.Invoke) + 1
+		}
+	}
+	p.Likely[initial] = -1
+	return p
+}
+
+func (x *index) knowSessions(p *polygraph.Problem) {
+	last := map[int32]uint32{}
+	for op := range uint32(len(x.h.Ops)) {
+		process := x.h.Ops[op].Process
+		if !x.happened(op) || process == history.NoProcess {
+			continue
+		}
+		if before, ok := last[process]; ok {
+			p.Known = append(p.Known, polygraph.Edge{From: before, To: op})
+		}
+		last[process] = op
+	}
+}
+
+// knowRealtime adds a chain of vertices, a moment each: what has ended leads to the next moment, and the last moment
+// to what begins.
+func (x *index) knowRealtime(p *polygraph.Problem) {
+	moment, open := none, false // open: nothing has begun since the moment
+	for _, e := range x.h.Events() {
+		op := e >> 1
+		if !x.happened(op) {
+			continue
+		}
+		switch {
+		case e&1 == 0:
+			if moment != none {
+				p.Known = append(p.Known, polygraph.Edge{From: moment, To: op})
+			}
+			open = false
+		case x.h.Ops[op].Type == history.OK && x.h.Ops[op].Invoke != history.NoEvent:
+			if !open {
+				next := uint32(p.Vertices)
+				p.Vertices++
+				if moment != none {
+					p.Known = append(p.Known, polygraph.Edge{From: moment, To: next})
+				}
+				moment, open = next, true
+			}
+			p.Known = append(p.Known, polygraph.Edge{From: op, To: moment})
+		}
+	}
+}
+
+// contradiction tells a refutation.
+func (x *index) contradiction(name model.Anomaly, rel graph.Rel, r polygraph.Result) *anomaly.Anomaly {
+	a := &anomaly.Anomaly{Type: name}
+	if r.Cycle == nil {
+		a.Text = fmt.Sprintf("No order of the versions satisfies the model: each of %d ways to choose among those that nothing forces ends in a cycle.", r.Tries)
+		return a
+	}
+	steps := x.collapse(r.Cycle)
+	initial := uint32(len(x.h.Ops))
+	for i := range steps {
+		s := &steps[i]
+		if s.From == initial { // the initial state has no operation: pass over it
+			continue
+		}
+		a.Ops = append(a.Ops, int(s.From))
+		a.Steps = append(a.Steps, x.told(s, rel))
+	}
+	return a
+}
+
+// collapse makes one step of those that lead through moments of real time.
+func (x *index) collapse(cycle []polygraph.Step) []polygraph.Step {
+	n := uint32(len(x.h.Ops))
+	start := 0
+	for start < len(cycle) && cycle[start].From > n {
+		start++ // begin at a transaction
+	}
+	if start == len(cycle) {
+		return cycle
+	}
+	var out []polygraph.Step
+	for i := range cycle {
+		s := cycle[(start+i)%len(cycle)]
+		if s.From > n {
+			out[len(out)-1].To = s.To
+			continue
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// told puts a step into words.
+func (x *index) told(s *polygraph.Step, rel graph.Rel) anomaly.Step {
+	if s.Object < 0 {
+		if !s.Anti {
+			if step, ok := (&edges{x, &orders{at: make([]uint32, len(x.key)+1)}}).Explain(int(s.From), int(s.To), graph.WR); ok {
+				return step
+			}
+		}
+		r, why := graph.Process, fmt.Sprintf("process %s executed", x.h.ProcessName(int(s.From)))
+		if rel == graph.Realtime {
+			r, why = graph.Realtime, ""
+		}
+		return anomaly.Step{Rel: r, A: -1, B: -1, Because: func(t1, t2 string) string {
+			if why == "" {
+				return fmt.Sprintf("%s was over before %s began", t1, t2)
+			}
+			return fmt.Sprintf("%s %s before %s", why, t1, t2)
+		}}
+	}
+	k := x.objects[s.Object]
+	second, _ := x.writeOf(s.Second, k)
+	first := access{v: x.initial[k]}
+	initial := s.First == uint32(len(x.h.Ops))
+	if !initial {
+		first, _ = x.writeOf(s.First, k)
+	}
+	forced := ""
+	if !initial {
+		forced = fmt.Sprintf("; that %v came before %v is forced%s", x.datum(first.v), x.datum(second.v), x.otherwise(s, rel))
+	}
+	if s.Anti {
+		read, _ := x.readOf(s.From, k)
+		return x.step(graph.RW, first.v, second.v, read.mop, second.mop, func(t1, t2 string) string {
+			return fmt.Sprintf("%s read %v from key %v, and %s set it to %v later%s", t1, x.datum(first.v), x.h.KeyDatum(k), t2, x.datum(second.v), forced)
+		})
+	}
+	return x.step(graph.WW, first.v, second.v, first.mop, second.mop, func(t1, t2 string) string {
+		return fmt.Sprintf("%s set key %v to %v before %s set it to %v%s", t1, x.h.KeyDatum(k), x.datum(first.v), t2, x.datum(second.v), forced)
+	})
+}
+
+// otherwise says which cycle the other order would have closed.
+func (x *index) otherwise(s *polygraph.Step, rel graph.Rel) string {
+	if len(s.Otherwise) == 0 {
+		return ""
+	}
+	var names []string
+	for _, o := range x.collapse(s.Otherwise) {
+		if o.From < uint32(len(x.h.Ops)) {
+			names = append(names, x.name(o.From))
+		}
+	}
+	return ", because otherwise these would precede each other in a circle: " + strings.Join(names, ", ")
+}
