@@ -16,7 +16,7 @@ func benchListen(b *testing.B, r *rig, n int, p tree.Path, q query.Query) {
 	b.Helper()
 	sub := subscriber(func(*Event, *Listener) {})
 	for range n {
-		l, err := r.hub.Listen("test", p, q, sub)
+		l, err := r.hub.Listen("test", p, q, db.Root, sub)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -2,6 +2,7 @@ package live
 
 import (
 	"errors"
+	"log/slog"
 	"slices"
 	"sync/atomic"
 
@@ -20,7 +21,9 @@ type Subscriber interface {
 // Hub distributes the changes of a database to its listeners.
 type Hub struct {
 	db     *db.DB
-	spaces map[string]*node // by namespace; guarded by the barrier
+	log    *slog.Logger
+	spaces map[string]*node  // by namespace; guarded by the barrier
+	places map[string]*place // by namespace; guarded by the barrier
 
 	changes []query.Change // scratch; guarded by the barrier
 
@@ -30,7 +33,9 @@ type Hub struct {
 var _ db.Observer = (*Hub)(nil)
 
 // New returns a hub without a database; Attach gives it one.
-func New() *Hub { return &Hub{spaces: map[string]*node{}} }
+func New(log *slog.Logger) *Hub {
+	return &Hub{log: log, spaces: map[string]*node{}, places: map[string]*place{}}
+}
 
 // Attach names the database whose Observer the hub is. It is called once, before Listen.
 func (h *Hub) Attach(d *db.DB) { h.db = d }
@@ -102,6 +107,10 @@ func (h *Hub) prune(n *node) {
 
 // Applied implements db.Observer.
 func (h *Hub) Applied(c *db.Change) {
+	h.recheck(c)
+	if c.Rules {
+		return
+	}
 	root := h.spaces[c.NS]
 	if root == nil {
 		return
@@ -254,13 +263,13 @@ func (d *dispatch) deliver(to []*Listener, ev *Event) {
 
 var errDetached = errors.New("live: the hub has no database")
 
-// Listen makes a listener. It hears of nothing until Initial has read the data and Start has
+// Listen makes a listener, in the name of a caller. It hears of nothing until Initial has read the data and Start has
 // been called.
-func (h *Hub) Listen(ns string, p tree.Path, q query.Query, sub Subscriber) (*Listener, error) {
+func (h *Hub) Listen(ns string, p tree.Path, q query.Query, as *db.Caller, sub Subscriber) (*Listener, error) {
 	if h.db == nil {
 		return nil, errDetached
 	}
-	l := &Listener{hub: h, ns: ns, path: p, sub: sub}
+	l := &Listener{hub: h, ns: ns, path: p, as: as, sub: sub}
 	if !q.IsDefault() {
 		l.query = &q
 	}

@@ -55,7 +55,7 @@ func TestAnEventIsSharedByAllThatSeeTheSame(t *testing.T) {
 	})
 	for range 3 {
 		for _, p := range []tree.Path{"", "a"} {
-			l, err := r.hub.Listen("test", p, parseQuery(t, ""), sub)
+			l, err := r.hub.Listen("test", p, parseQuery(t, ""), db.Root, sub)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -183,7 +183,7 @@ func TestResyncTooBig(t *testing.T) {
 	for _, q := range []string{"", `{"i":".key","l":5,"vf":"l"}`} {
 		r.set("a", `{"x":1}`)
 		c := &client{r: r}
-		l, err := r.hub.Listen("test", "a", parseQuery(t, q), c)
+		l, err := r.hub.Listen("test", "a", parseQuery(t, q), db.Root, c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -217,7 +217,7 @@ func TestListenTooBig(t *testing.T) {
 	r.set("a", `{"x":"0123456789","y":"0123456789"}`)
 	for _, q := range []string{"", `{"i":".key","l":5,"vf":"l"}`} {
 		c := &client{r: r}
-		l, err := r.hub.Listen("test", "a", parseQuery(t, q), c)
+		l, err := r.hub.Listen("test", "a", parseQuery(t, q), db.Root, c)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 
+	"rebase/db"
 	"rebase/query"
 	"rebase/store"
 	"rebase/tree"
@@ -36,7 +37,11 @@ type Listener struct {
 	// Guarded by the barrier.
 	node         *node // where a plain listener is registered
 	view         *view // what a listener with a query belongs to
-	index        int   // in node.plain or view.listeners
+	as           *db.Caller
+	looks        []*place // what it depends on that it may read
+	admitted     bool     // it is known that it may
+	revoked      bool     // it may not any more, and has not been told
+	index        int      // in node.plain or view.listeners
 	live         bool
 	closed       bool
 	lost         bool
@@ -63,15 +68,22 @@ func (l *Listener) Query() *query.Query {
 // Initial registers the listener and returns the data at the position it is registered at:
 // the node at its path, or the members of its query. indexed is false if the query had to scan
 // all children for want of an index. Reading may take long and holds up nobody. maxBytes
-// bounds the data (store.ErrTooBig); 0 means no bound.
+// bounds the data (store.ErrTooBig); 0 means no bound. It returns db.ErrDenied for a listener that may not read.
 func (l *Listener) Initial(maxBytes int) (data *tree.Node, pos uint64, indexed bool, err error) {
 	l.maxBytes = maxBytes
 	if l.query == nil {
 		data, pos, err = l.read(l.registerPlain)
 		return data, pos, true, err
 	}
+	// Loading a view may cost much, so who may not read must not be able to ask for it. Whether he may
+	// when it has been loaded is another question.
+	l.hub.db.Barrier(func(uint64) { err = l.admit() })
+	if err != nil {
+		return nil, 0, false, err
+	}
 	v, err := l.hub.acquireView(l.ns, l.path, l.query)
 	if err != nil {
+		l.Close()
 		return nil, 0, false, err
 	}
 	data, pos, err = l.readView(v)
@@ -114,14 +126,25 @@ func (l *Listener) readView(v *view) (*tree.Node, uint64, error) {
 func (l *Listener) read(register func()) (*tree.Node, uint64, error) {
 	var snap *store.Snapshot
 	var at uint64
+	var refused error
 	l.hub.db.Barrier(func(pos uint64) {
 		if l.closed {
 			return
+		}
+		if !l.admitted {
+			if refused = l.admit(); refused != nil {
+				l.close()
+				return
+			}
+			l.admitted = true
 		}
 		l.live, l.lost, l.pending, l.pendingBytes = false, false, nil, 0
 		register()
 		snap, at = l.hub.db.Snapshot(), pos
 	})
+	if refused != nil {
+		return nil, 0, refused
+	}
 	if snap == nil {
 		return nil, 0, ErrListenerClosed
 	}
@@ -146,6 +169,10 @@ func (l *Listener) read(register func()) (*tree.Node, uint64, error) {
 // Start delivers what has happened since Initial or Resync, and goes live.
 func (l *Listener) Start() {
 	l.hub.db.Barrier(func(uint64) {
+		if l.revoked {
+			l.revoked = false
+			l.sub.Deliver(&Event{Kind: Revoked, Path: l.path}, l)
+		}
 		if l.closed {
 			return
 		}
@@ -163,7 +190,10 @@ func (l *Listener) Start() {
 
 // Close ends the listener. No Deliver begins after it has returned.
 func (l *Listener) Close() {
-	l.hub.db.Barrier(func(uint64) { l.close() })
+	l.hub.db.Barrier(func(uint64) {
+		l.close()
+		l.revoked = false
+	})
 }
 
 func (l *Listener) close() {
@@ -172,6 +202,7 @@ func (l *Listener) close() {
 	}
 	l.closed = true
 	l.pending = nil
+	l.forgetLooks()
 	switch {
 	case l.node != nil:
 		l.node.plain = removeListener(l.node.plain, l.index)

@@ -31,7 +31,7 @@ func newRig(t testing.TB) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := New()
+	h := New(slog.New(slog.DiscardHandler))
 	d, err := db.Open(context.Background(), db.Options{Log: mem.New(), Store: s, Observer: h, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
@@ -114,7 +114,7 @@ func (r *rig) prepare(p tree.Path, q string) *client {
 	r.t.Helper()
 	c := &client{r: r}
 	var err error
-	if c.l, err = r.hub.Listen("test", p, parseQuery(r.t, q), c); err != nil {
+	if c.l, err = r.hub.Listen("test", p, parseQuery(r.t, q), db.Root, c); err != nil {
 		r.t.Fatal(err)
 	}
 	if c.data, _, _, err = c.l.Initial(0); err != nil {

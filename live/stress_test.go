@@ -71,7 +71,7 @@ func (w *world) up(rng *rand.Rand, appends int) {
 	if w.store, err = store.Open("data", store.Options{FS: w.fs, CacheBytes: 1 << 20, Logger: quiet}); err != nil {
 		w.t.Fatal(err)
 	}
-	w.hub = New()
+	w.hub = New(quiet)
 	log := &badLog{Loglet: w.log, rng: rng, left: -1}
 	w.db, err = db.Open(context.Background(), db.Options{Log: log, Store: w.store, Observer: w.hub, Logger: quiet})
 	if err != nil {
@@ -200,7 +200,7 @@ func (w *world) watch(rng *rand.Rand) {
 	q := queries[rng.IntN(len(queries))]
 	c := &client{r: r}
 	var err error
-	if c.l, err = w.hub.Listen("test", p, parseQuery(w.t, q), c); err != nil {
+	if c.l, err = w.hub.Listen("test", p, parseQuery(w.t, q), db.Root, c); err != nil {
 		w.t.Error(err)
 		return
 	}

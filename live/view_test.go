@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"rebase/db"
 	"rebase/query"
 	"rebase/store"
 	"rebase/tree"
@@ -93,7 +94,7 @@ func TestViewBreaksBeforeItsListenerJoins(t *testing.T) {
 	c := &client{r: r}
 	const q = `{"i":".key","l":2,"vf":"r"}`
 	var err error
-	if c.l, err = r.hub.Listen("test", "list", parseQuery(t, q), c); err != nil {
+	if c.l, err = r.hub.Listen("test", "list", parseQuery(t, q), db.Root, c); err != nil {
 		t.Fatal(err)
 	}
 	v, err := r.hub.acquireView("test", "list", c.l.query)
@@ -129,7 +130,7 @@ func TestOldPlaceDoesNotPruneItsSuccessor(t *testing.T) {
 func TestInitialOfAClosedListenerLeavesNoView(t *testing.T) {
 	r := newRig(t)
 	c := &client{r: r}
-	l, err := r.hub.Listen("test", "a", parseQuery(t, `{"l":2,"vf":"l"}`), c)
+	l, err := r.hub.Listen("test", "a", parseQuery(t, `{"l":2,"vf":"l"}`), db.Root, c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"rebase/auth"
+	"rebase/db"
+	"rebase/query"
 )
 
 // authenticate finds out who is calling from, in this order, the Authorization
@@ -45,8 +47,8 @@ func (q *request) authenticate() (auth.Identity, error) {
 		q.log.Error("credential could not be checked", "ns", q.ns, "err", err)
 		return auth.Identity{}, &apiError{status: http.StatusServiceUnavailable, msg: msgUnavailable}
 	case q.open && c.Scheme == auth.Service:
-		// Nothing is protected, and tools come with secrets and access tokens that
-		// were made for another server.
+		// Tools come with secrets and access tokens that were made for another server. They
+		// are nobody here, which is enough where there are no rules.
 		return auth.Identity{}, nil
 	case rejected.Status == auth.StatusExpiredToken:
 		return auth.Identity{}, &apiError{status: http.StatusUnauthorized, msg: "Auth token is expired."}
@@ -62,9 +64,33 @@ func bearer(r *http.Request) string {
 	return strings.TrimSpace(token)
 }
 
+// checkApp refuses callers that do not show that they are one of the project's apps, where that is required. Admins need not.
+func (q *request) checkApp() error {
+	checker := q.o.AppChecker
+	if checker == nil || q.identity.Admin || !checker.AppCheckRequired(q.ns) {
+		return nil
+	}
+	_, err := checker.CheckApp(q.r.Context(), q.ns, q.r.Header.Get("X-Firebase-AppCheck"))
+	var rejected *auth.Error
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &rejected):
+		q.log.Error("App Check token could not be checked", "ns", q.ns, "err", err)
+		return &apiError{status: http.StatusServiceUnavailable, msg: msgUnavailable}
+	}
+	return &apiError{status: http.StatusUnauthorized, msg: "Missing or invalid App Check token."}
+}
+
+// mayRead refuses to read what the rules do not allow, on the state that will be read. A request without a query
+// has nil for it.
+func (q *request) mayRead(v *db.View, qu *query.Query) error {
+	return v.MayRead(q.path, qu, q.caller)
+}
+
 // requireAdmin refuses callers who may not change settings.
 func (q *request) requireAdmin() error {
-	if q.caller.Admin || q.open {
+	if q.identity.Admin || q.open {
 		return nil
 	}
 	return &apiError{status: http.StatusUnauthorized, msg: "Unauthorized request."}

@@ -21,6 +21,7 @@ const (
 	msgBadPath       = "Invalid path: Invalid token in path"
 	msgWriteTooBig   = "Data to write exceeds the maximum size that can be modified with a single request."
 	msgReadTooBig    = "Payload is too large: data requested exceeds the maximum size that can be accessed with a single request."
+	msgDenied        = "Permission denied"
 	msgBadToken      = "Could not parse auth token."
 	msgNotJSON       = "append .json to your request URI to use the REST API."
 	msgShallowMixed  = "Mixing 'shallow' and querying parameters is not supported"
@@ -68,6 +69,8 @@ func (q *request) classify(err error) *apiError {
 		value   *tree.ValueError
 	)
 	switch {
+	case errors.Is(err, db.ErrDenied):
+		return &apiError{status: http.StatusUnauthorized, msg: msgDenied}
 	case errors.As(err, &bad):
 		return badRequest(bad.Msg)
 	case errors.Is(err, vlog.ErrTooLarge):

@@ -55,7 +55,7 @@ func newFixture(t testing.TB, change ...func(*Options)) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hub := live.New()
+	hub := live.New(slog.New(slog.DiscardHandler))
 	d, err := db.Open(ctx, db.Options{Log: log, Store: st, Observer: hub, Logger: quiet})
 	if err != nil {
 		t.Fatal(err)

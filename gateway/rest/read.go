@@ -48,20 +48,31 @@ func (q *request) read() error {
 	if err := q.checkConditions(); err != nil {
 		return err
 	}
-	snap := q.o.DB.Snapshot()
+	var qu *query.Query
+	if q.params.isQuery() && !q.params.shallow { // shallow has a page, not a query
+		parsed, err := query.ParseREST(q.params.values)
+		if err != nil {
+			return err
+		}
+		qu = &parsed
+	}
+	snap := q.o.DB.View(q.ns)
 	defer snap.Close()
+	if err := q.mayRead(snap, qu); err != nil {
+		return err
+	}
 	d := q.deadline()
 	switch {
 	case q.params.shallow:
 		return q.readShallow(snap, d)
 	case q.priority:
-		prio, err := readPriority(snap, q.ns, q.path)
+		prio, err := snap.Priority(q.ns, q.path)
 		if err != nil {
 			return err
 		}
 		return q.respond(tree.AppendExport(nil, prio))
-	case q.params.isQuery():
-		return q.readQuery(snap, d)
+	case qu != nil:
+		return q.readQuery(snap, d, qu)
 	}
 	tagged := wantsETag(q.r) || q.r.Header.Get("If-None-Match") != ""
 	if q.params.silent && !tagged {
@@ -172,28 +183,6 @@ func (q *request) streamExport(r store.Reader, d *deadline) error {
 // errStop ends a walk that has found what it was for.
 var errStop = errors.New("stop")
 
-// readPriority finds the priority of a node without reading all that is below it.
-func readPriority(r store.Reader, ns string, p tree.Path) (*tree.Node, error) {
-	var found *tree.Node
-	err := r.Walk(ns, p,
-		func(rel tree.Path, leaf *tree.Node) error {
-			if rel.IsRoot() {
-				found = leaf.Priority()
-			}
-			return errStop
-		},
-		func(rel tree.Path, prio *tree.Node) error {
-			if rel.IsRoot() {
-				found = prio
-			}
-			return errStop
-		})
-	if err != nil && !errors.Is(err, errStop) {
-		return nil, err
-	}
-	return found, nil
-}
-
 // readShallow answers with the keys of the children only, skipping over what is
 // below them. It is how firebase-tools explores data too large to read: with
 // limitToFirst, and startAfter as a bare key.
@@ -251,16 +240,12 @@ func (q *request) readShallow(r store.Reader, d *deadline) error {
 }
 
 // readQuery answers with the children that a query selects.
-func (q *request) readQuery(r store.Reader, d *deadline) error {
-	qu, err := query.ParseREST(q.params.values)
+func (q *request) readQuery(r store.Reader, d *deadline, qu *query.Query) error {
+	src, indexed, err := r.Source(q.ns, q.path, qu)
 	if err != nil {
 		return err
 	}
-	src, indexed, err := r.Source(q.ns, q.path, &qu)
-	if err != nil {
-		return err
-	}
-	if err := q.checkIndex(&qu, indexed); err != nil {
+	if err := q.checkIndex(qu, indexed); err != nil {
 		return err
 	}
 	if qu.IsDefault() {
@@ -270,7 +255,7 @@ func (q *request) readQuery(r store.Reader, d *deadline) error {
 		}
 		return q.respondNode(n)
 	}
-	w := query.NewWindow(qu)
+	w := query.NewWindow(*qu)
 	if err := w.Load(&boundedSource{Source: src, d: d}); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"rebase/auth"
+	"rebase/db"
 	"rebase/gateway/ns"
 	"rebase/tree"
 )
@@ -13,13 +14,14 @@ import (
 // request is one request on its way through the server.
 type request struct {
 	*Server
-	r      *http.Request
-	out    *output
-	method string // after method override
-	ns     string
-	caller auth.Identity
-	params params
-	held   int64 // of the budget for bodies
+	r        *http.Request
+	out      *output
+	method   string // after method override
+	ns       string
+	identity auth.Identity
+	caller   *db.Caller // the same, for the database
+	params   params
+	held     int64 // of the budget for bodies
 
 	reading  int64 // of the budget for reads
 	readSize int   // bytes of JSON that were read for the response, about
@@ -87,7 +89,13 @@ func (q *request) serve() error {
 	if q.ns, err = ns.Of(q.r); err != nil {
 		return badRequest(err.Error())
 	}
-	if q.caller, err = q.authenticate(); err != nil {
+	if q.identity, err = q.authenticate(); err != nil {
+		return err
+	}
+	if q.caller, err = db.NewCaller(q.identity.Admin, q.open, q.identity.Auth); err != nil {
+		return err
+	}
+	if err = q.checkApp(); err != nil {
 		return err
 	}
 	switch first, rest, _ := strings.Cut(strings.TrimLeft(name, "/"), "/"); first {

@@ -20,8 +20,11 @@ import (
 type Options struct {
 	DB  *db.DB
 	Hub *live.Hub
-	// Auth decides who is calling; nil is auth.Open{}, which lets everyone in.
+	// Auth decides who is calling; nil is auth.Open{}. With auth.Open everyone is let into databases without rules, which
+	// are otherwise closed to all but admins.
 	Auth auth.Authenticator
+	// AppChecker checks that callers are the project's apps; nil: none need be.
+	AppChecker auth.AppChecker
 	// Logger gets failures of the server, not mistakes of clients. nil discards.
 	Logger *slog.Logger
 	// Metrics are called for each request and stream.
@@ -70,15 +73,16 @@ const MethodStream = "STREAM"
 type Server struct {
 	o    Options
 	log  *slog.Logger
-	open bool // o.Auth lets everyone in
+	open bool // o.Auth lets everyone into databases without rules
 
 	bodies, reads budget.Budget
 	loads         chan struct{} // holds a token for each first read of a stream under way
 
 	mu      sync.Mutex
 	closed  bool
-	closing chan struct{}  // closed by Shutdown
-	streams sync.WaitGroup // one for each open stream; Add only under mu while !closed
+	closing chan struct{}        // closed by Shutdown
+	streams sync.WaitGroup       // one for each open stream; Add only under mu while !closed
+	readers map[*reader]struct{} // those of the streams
 }
 
 var _ http.Handler = (*Server)(nil)
@@ -119,7 +123,7 @@ func New(o Options) *Server {
 		o.MaxReadsBytes = 8 * int64(o.MaxReadBytes)
 	}
 	_, open := o.Auth.(auth.Open)
-	s := &Server{o: o, log: o.Logger, open: open, closing: make(chan struct{}), loads: make(chan struct{}, 4)}
+	s := &Server{o: o, log: o.Logger, open: open, closing: make(chan struct{}), readers: map[*reader]struct{}{}, loads: make(chan struct{}, 4)}
 	s.bodies.Set(o.MaxBodiesBytes)
 	s.reads.Set(o.MaxReadsBytes)
 	return s
@@ -169,13 +173,33 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 }
 
+// reader is for whom a stream is.
+type reader struct {
+	identity auth.Identity
+	revoked  chan struct{} // closed when the credential has lost its force
+}
+
+// Revoke ends the streams of a user whose credential was issued before a moment: the user has been deleted or disabled, or
+// its tokens have been revoked.
+func (s *Server) Revoke(project, uid string, before time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for rd := range s.readers {
+		if id := &rd.identity; id.UID == uid && id.Project == project && id.Issued.Before(before) {
+			delete(s.readers, rd)
+			close(rd.revoked)
+		}
+	}
+}
+
 // enterStream registers a stream, unless the server is shutting down.
-func (s *Server) enterStream() bool {
+func (s *Server) enterStream(rd *reader) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return false
 	}
+	s.readers[rd] = struct{}{}
 	s.streams.Add(1)
 	if m := s.o.Metrics.Streams; m != nil {
 		m(1)
@@ -183,7 +207,10 @@ func (s *Server) enterStream() bool {
 	return true
 }
 
-func (s *Server) leaveStream() {
+func (s *Server) leaveStream(rd *reader) {
+	s.mu.Lock()
+	delete(s.readers, rd)
+	s.mu.Unlock()
 	if m := s.o.Metrics.Streams; m != nil {
 		m(-1)
 	}

@@ -13,14 +13,23 @@ import (
 // maxRulesBytes bounds the text of rules.
 const maxRulesBytes = 1 << 20
 
-// openRules are the rules of a database that was never given any.
-const openRules = `{
+// openRules and closedRules say what holds for a database that was never given rules.
+const (
+	openRules = `{
   "rules": {
     ".read": true,
     ".write": true
   }
 }
 `
+	closedRules = `{
+  "rules": {
+    ".read": false,
+    ".write": false
+  }
+}
+`
+)
 
 // constantSettings are those that clients read, with what holds here. They cannot
 // be changed.
@@ -70,7 +79,10 @@ func (q *request) rules() error {
 	case http.MethodGet, http.MethodHead:
 		text, parsed := q.o.DB.Rules(q.ns)
 		if len(text) == 0 {
-			text = []byte(openRules)
+			text = []byte(closedRules)
+			if q.open {
+				text = []byte(openRules)
+			}
 			var err error
 			if parsed, err = rules.Parse(text); err != nil {
 				return err
@@ -133,8 +145,11 @@ func (q *request) inspect(name string) error {
 		return err
 	}
 	doc := []byte{'['}
-	for i, n := range names {
-		if i > 0 {
+	for _, n := range names {
+		if strings.HasPrefix(n, "_") {
+			continue // the server's own
+		}
+		if len(doc) > 1 {
 			doc = append(doc, ',')
 		}
 		doc = append(tree.AppendJSONString(append(doc, `{"name":`...), n), '}')

@@ -125,7 +125,8 @@ func appendPut(dst []byte, n *tree.Node) []byte {
 }
 
 const (
-	keepAliveEvent = "event: keep-alive\ndata: null\n\n"
-	cancelEvent    = "event: cancel\ndata: Permission denied\n\n"
-	tooLargeEvent  = "event: cancel\ndata: The specified payload is too large, please request a location with less data.\n\n"
+	keepAliveEvent   = "event: keep-alive\ndata: null\n\n"
+	cancelEvent      = "event: cancel\ndata: Permission denied\n\n"
+	authRevokedEvent = "event: auth_revoked\ndata: credential is no longer valid\n\n"
+	tooLargeEvent    = "event: cancel\ndata: The specified payload is too large, please request a location with less data.\n\n"
 )

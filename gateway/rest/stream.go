@@ -21,20 +21,26 @@ func (q *request) stream() error {
 	if err != nil {
 		return err
 	}
-	_, indexed, err := q.o.DB.Store().Source(q.ns, q.path, &qu)
+	view := q.o.DB.View(q.ns)
+	defer view.Close()
+	if err := q.mayRead(view, &qu); err != nil {
+		return err // before anything is told of what is there, or of its indexes
+	}
+	_, indexed, err := view.Source(q.ns, q.path, &qu)
 	if err != nil {
 		return err
 	}
 	if err := q.checkIndex(&qu, indexed); err != nil {
 		return err
 	}
-	if !q.enterStream() {
+	rd := &reader{identity: q.identity, revoked: make(chan struct{})}
+	if !q.enterStream(rd) {
 		return &apiError{status: http.StatusServiceUnavailable, msg: msgUnavailable}
 	}
-	defer q.leaveStream()
+	defer q.leaveStream(rd)
 	q.streamed = true
 	in := newQueue(q.o.StreamQueueBytes)
-	l, err := q.o.Hub.Listen(q.ns, q.path, qu, in)
+	l, err := q.o.Hub.Listen(q.ns, q.path, qu, q.caller, in)
 	if err != nil {
 		return err
 	}
@@ -49,7 +55,7 @@ func (q *request) stream() error {
 	c := &streamConn{q: q, rc: http.NewResponseController(q.out.w)}
 	defer c.release()
 	c.open()
-	return c.run(l, in, initial)
+	return c.run(l, in, initial, rd)
 }
 
 // firstRead reads the whole data of a stream, and makes the request hold the memory for it.
@@ -107,7 +113,7 @@ func (c *streamConn) release() { c.rc.SetWriteDeadline(time.Time{}) }
 
 // run serves the stream until it ends. An error is of writing to the client, which
 // aborts the response.
-func (c *streamConn) run(l *live.Listener, in *queue, initial *tree.Node) error {
+func (c *streamConn) run(l *live.Listener, in *queue, initial *tree.Node, rd *reader) error {
 	q := c.q
 	if err := c.write(appendPut(c.buf[:0], initial)); err != nil {
 		return err
@@ -116,12 +122,22 @@ func (c *streamConn) run(l *live.Listener, in *queue, initial *tree.Node) error 
 	l.Start()
 	tick := time.NewTicker(q.o.KeepAlive)
 	defer tick.Stop()
+	var expired <-chan time.Time
+	if at := rd.identity.Expires; !at.IsZero() {
+		timer := time.NewTimer(at.Sub(q.o.Now()))
+		defer timer.Stop()
+		expired = timer.C
+	}
 	for {
 		select {
 		case <-q.r.Context().Done():
 			return nil
 		case <-q.closing:
 			return nil
+		case <-expired:
+			return c.write(append(c.buf[:0], authRevokedEvent...))
+		case <-rd.revoked:
+			return c.write(append(c.buf[:0], authRevokedEvent...))
 		case <-tick.C:
 			if err := c.write(append(c.buf[:0], keepAliveEvent...)); err != nil {
 				return err

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"rebase/db"
 	"rebase/live"
 	"rebase/tree"
 )
@@ -352,7 +353,7 @@ func TestStreamsFollow(t *testing.T) {
 	for seed := range uint64(4) {
 		rng := rand.New(rand.NewPCG(seed, 7))
 		f := newFixture(t, func(o *Options) { o.StreamQueueBytes = 1 + int(seed)*200 })
-		f.put("/.settings/rules.json", `{"rules":{"a":{".indexOn":["v",".value"]}}}`)
+		f.put("/.settings/rules.json", `{"rules":{".read":true,".write":true,"a":{".indexOn":["v",".value"]}}}`)
 		targets := []string{"/.json?x", "/a.json?x", "/a/b.json?x",
 			`/a.json?orderBy="v"&limitToLast=2`, `/a.json?orderBy="$key"&startAt="b"&limitToFirst=2`, `/a.json?orderBy="$value"&startAt=3`, `/a.json?orderBy="$priority"&limitToFirst=3`}
 		streams := make([]*sse, len(targets))
@@ -537,7 +538,7 @@ func TestRevoked(t *testing.T) {
 	q := &request{Server: f.rest, r: req, out: &output{w: rec, r: req, stall: time.Minute}}
 	c := &streamConn{q: q, rc: http.NewResponseController(rec)}
 	in := newQueue(1000)
-	l, err := f.hub.Listen("default", "a", defaultQuery(), in)
+	l, err := f.hub.Listen("default", "a", defaultQuery(), db.Root, in)
 	if err != nil {
 		t.Fatal(err)
 	}

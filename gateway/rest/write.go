@@ -97,7 +97,7 @@ func (q *request) patch() error {
 	if err := q.checkWriteSize(len(body), paths...); err != nil {
 		return err
 	}
-	res := q.o.DB.Do(q.r.Context(), &db.Op{Kind: db.OpMerge, NS: q.ns, Path: q.path, Updates: slices.Clone(updates)})
+	res := q.o.DB.Do(q.r.Context(), &db.Op{Kind: db.OpMerge, NS: q.ns, Path: q.path, Updates: slices.Clone(updates), Caller: q.caller})
 	if res.Err != nil {
 		return res.Err
 	}
@@ -131,7 +131,7 @@ func (q *request) bodyValue() (*tree.Node, error) {
 
 // set writes v at p, under the condition that the request may carry.
 func (q *request) set(p tree.Path, priority bool, v *tree.Node) (db.Result, error) {
-	op := &db.Op{Kind: db.OpSet, NS: q.ns, Path: p, Priority: priority, Value: v}
+	op := &db.Op{Kind: db.OpSet, NS: q.ns, Path: p, Priority: priority, Value: v, Caller: q.caller}
 	if tags := q.r.Header.Values("If-Match"); len(tags) > 0 {
 		hash := hashOfETag(tags[0])
 		op.Hash = &hash
@@ -158,7 +158,7 @@ func (q *request) set(p tree.Path, priority bool, v *tree.Node) (db.Result, erro
 
 // checkWriteSize enforces writeSizeLimit: a write costs the size of its body and
 // of the data that it removes at paths. It looks at the state of now, which is only
-// an estimate of what the write will meet.
+// an estimate of what the write will meet. Who may not read what is there learns nothing of its size.
 func (q *request) checkWriteSize(body int, paths ...tree.Path) error {
 	limit := q.params.writeSize
 	if limit == 0 {
@@ -168,10 +168,15 @@ func (q *request) checkWriteSize(body int, paths ...tree.Path) error {
 	if size > limit {
 		return badRequest(msgWriteTooBig)
 	}
-	snap := q.o.DB.Snapshot()
+	snap := q.o.DB.View(q.ns)
 	defer snap.Close()
 	d := q.deadline()
 	for _, p := range paths {
+		if err := snap.MayRead(p, nil, q.caller); errors.Is(err, db.ErrDenied) {
+			continue
+		} else if err != nil {
+			return err
+		}
 		err := snap.Walk(q.ns, p,
 			func(rel tree.Path, leaf *tree.Node) error {
 				// About what the leaf takes in the export: its key, its value, and

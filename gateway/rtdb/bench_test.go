@@ -258,7 +258,7 @@ func textbook(b *testing.B, r *rig) (addr string) {
 			if err != nil || m.action != "q" {
 				break
 			}
-			if l, err = r.hub.Listen("test", "bench", query.Query{}, t); err != nil {
+			if l, err = r.hub.Listen("test", "bench", query.Query{}, db.Root, t); err != nil {
 				break
 			}
 			if _, _, _, err = l.Initial(0); err != nil {

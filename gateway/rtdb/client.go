@@ -37,9 +37,10 @@ type client struct {
 	kind string // of the first transport
 
 	// work is held while a request is carried out or the listens are resynchronised.
-	work     sync.Mutex
-	listens  listens
-	identity auth.Identity // who the client is, for as long as it does not say otherwise
+	work    sync.Mutex
+	listens listens
+
+	access access // in whose name it acts
 
 	// mu guards the rest. It is taken under the database's barrier, so nothing is called with it held that takes that.
 	mu       sync.Mutex
@@ -57,7 +58,7 @@ type client struct {
 var _ live.Subscriber = (*client)(nil)
 
 func (s *Server) newClient(ns, previous, kind string) *client {
-	c := &client{srv: s, ns: ns, kind: kind, sess: s.o.DB.NewSession(ns, previous, db.Root)}
+	c := &client{srv: s, ns: ns, kind: kind, sess: s.o.DB.NewSession(ns, previous, s.anonymous)}
 	c.m.ns = ns
 	c.m.out.epoch = 1
 	c.m.live.heard = s.wheel.elapsed()
@@ -208,8 +209,15 @@ func (c *client) step(from transport, text []byte) error {
 	case authenticate:
 		c.authenticate(e)
 	case forget:
-		c.identity = auth.Identity{}
+		if err := c.become(auth.Identity{}); err != nil {
+			c.refuse(e.slot, err)
+			break
+		}
 		c.answer(e.slot, "ok", []byte(`"unauthenticated"`))
+	case checkApp:
+		c.checkApp(e)
+	case forgetApp:
+		c.forgetApp(e)
 	case say:
 		from.(*wsTransport).say(e.reply)
 	case awaitOld:
@@ -274,6 +282,10 @@ func (c *client) refuse(slot uint64, err error) {
 }
 
 func (c *client) propose(e effect) {
+	if err := c.admitted(); err != nil {
+		c.refuse(e.slot, err)
+		return
+	}
 	c.sess.Propose(e.op, func(r db.Result) { c.result(e.slot, r) })
 }
 
@@ -336,6 +348,10 @@ func (c *client) prove() {
 
 // listen sends the data, answers, and lets the changes follow.
 func (c *client) listen(e effect) {
+	if err := c.admitted(); err != nil {
+		c.refuse(e.slot, err)
+		return
+	}
 	if err := c.sess.Wait(c.srv.ctx); err != nil {
 		c.refuse(e.slot, err)
 		return
@@ -345,7 +361,7 @@ func (c *client) listen(e effect) {
 		c.refuse(e.slot, &refusal{"too_many_listens", "The client listens to too many locations and queries at the same time."})
 		return
 	}
-	l, err := c.srv.o.Hub.Listen(c.ns, e.path, e.query, c)
+	l, err := c.srv.o.Hub.Listen(c.ns, e.path, e.query, c.caller(), c)
 	if err != nil {
 		c.refuse(e.slot, err)
 		return
@@ -419,6 +435,10 @@ func (c *client) unlisten(e effect) {
 
 // get reads once. Clients do not filter the answer themselves.
 func (c *client) get(e effect) {
+	if err := c.admitted(); err != nil {
+		c.refuse(e.slot, err)
+		return
+	}
 	if err := c.sess.Wait(c.srv.ctx); err != nil {
 		c.refuse(e.slot, err)
 		return
@@ -432,8 +452,11 @@ func (c *client) get(e effect) {
 }
 
 func (c *client) read(e *effect) (*tree.Node, error) {
-	snap := c.srv.o.DB.Snapshot()
+	snap := c.srv.o.DB.View(c.ns)
 	defer snap.Close()
+	if err := c.mayRead(snap, e.path, &e.query); err != nil {
+		return nil, err
+	}
 	if e.query.IsDefault() {
 		return snap.GetLimit(c.ns, e.path, c.srv.o.MaxReadBytes)
 	}
@@ -447,26 +470,6 @@ func (c *client) read(e *effect) (*tree.Node, error) {
 		}
 	}
 	return live.ReadQuery(snap, c.ns, e.path, &e.query, c.srv.o.MaxReadBytes)
-}
-
-func (c *client) authenticate(e effect) {
-	id, err := c.srv.o.Authenticator.Authenticate(c.srv.ctx, e.cred)
-	if err != nil {
-		var rejected *auth.Error
-		if !errors.As(err, &rejected) {
-			c.srv.o.Logger.Error("a credential could not be checked", "ns", c.ns, "err", err)
-			err = &refusal{"unavailable", "The credential cannot be checked at the moment."}
-		}
-		c.refuse(e.slot, err)
-		return
-	}
-	c.identity = id
-	variable := null
-	if c.identity.Auth != nil {
-		variable = c.identity.Auth
-	}
-	payload := append([]byte(`{"auth":`), variable...)
-	c.answer(e.slot, "ok", append(payload, '}'))
 }
 
 // Deliver implements live.Subscriber: it runs under the database's barrier.
@@ -645,6 +648,7 @@ func (c *client) end() {
 		return
 	}
 	c.ended = true
+	c.access.stop()
 	c.progressed()
 	via, other := c.via, c.other
 	c.mu.Unlock()

@@ -216,6 +216,18 @@ func revokedFrame(p tree.Path, query []byte) frame {
 	return frameOf(append(b, pushTail...))
 }
 
+// authRevokedFrame tells the client that a credential has lost its force: "ac" one of a user, "apc" one of an app.
+func authRevokedFrame(action, status, reason string) frame {
+	b := make([]byte, 0, 128)
+	b = append(b, `{"t":"d","d":{"a":"`...)
+	b = append(b, action...)
+	b = append(b, `","b":{"s":`...)
+	b = tree.AppendJSONString(b, status)
+	b = append(b, `,"d":`...)
+	b = tree.AppendJSONString(b, reason)
+	return frameOf(append(b, pushTail...))
+}
+
 // answerFrame answers request r; payload is JSON.
 func answerFrame(r int64, status string, payload []byte) frame {
 	b := make([]byte, 0, 48+len(status)+len(payload))

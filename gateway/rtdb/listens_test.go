@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"rebase/db"
 	"rebase/query"
 	"rebase/tree"
 )
@@ -26,7 +27,7 @@ func TestListensOfAClient(t *testing.T) {
 		}
 		delete(model, k)
 		if rnd.IntN(4) > 0 {
-			l, err := r.hub.Listen("test", k.path, query.Query{}, nil)
+			l, err := r.hub.Listen("test", k.path, query.Query{}, db.Root, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -61,6 +61,7 @@ type effect struct {
 	hash  *string
 	comp  *compound
 	cred  auth.Credential // authenticate
+	token string          // checkApp
 
 	reply frame // say: goes out on the line that the message came on, if that is the secondary
 }
@@ -76,6 +77,8 @@ const (
 	get                     // read once
 	authenticate            // then answer
 	forget                  // the credential
+	checkApp                // then answer
+	forgetApp               // that the app was checked
 	say                     // reply on the secondary line
 	endPrimary              // flush the old transport, end it, send on the new one
 	awaitOld                // read nothing on the new line before the old one has ended
@@ -208,8 +211,12 @@ func (m *machine) interpret(msg *message) (effect, error) {
 		return effect{kind: propose, op: op}, err
 	case "q", "l", "n", "g":
 		return m.read(msg.action, b)
-	case "s", "appcheck", "unappcheck", "unappeck": // the last one is how the JavaScript SDK spells it
+	case "s":
 		return effect{kind: answer, status: "ok", payload: emptyText}, nil
+	case "appcheck":
+		return effect{kind: checkApp, token: b.token}, nil
+	case "unappcheck", "unappeck": // the last one is how the JavaScript SDK spells it
+		return effect{kind: forgetApp}, nil
 	case "auth", "gauth":
 		c := auth.Credential{NS: m.ns, Token: b.cred, Unauthenticated: b.noauth}
 		if msg.action == "gauth" {
@@ -429,6 +436,8 @@ func statusOf(err error) (status, reason string) {
 		return r.status, r.reason
 	case errors.As(err, &rejected):
 		return rejected.Status, rejected.Reason
+	case errors.Is(err, db.ErrDenied):
+		return errDenied.status, errDenied.reason
 	case errors.Is(err, db.ErrStale):
 		return "datastale", "Transaction hash does not match"
 	case errors.As(err, &limit) && limit.Limit == "size":

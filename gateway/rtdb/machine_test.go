@@ -141,7 +141,7 @@ func (s *conversation) run(t *testing.T, d *datadriven.TestData) string {
 }
 
 func describe(b *strings.Builder, e *effect) {
-	names := [...]string{"nothing", "answer", "propose", "listen", "unlisten", "get", "authenticate", "forget", "say", "end-primary", "await-old"}
+	names := [...]string{"nothing", "answer", "propose", "listen", "unlisten", "get", "authenticate", "forget", "check-app", "forget-app", "say", "end-primary", "await-old"}
 	fmt.Fprint(b, names[e.kind])
 	switch e.kind {
 	case nothing, endPrimary, awaitOld:
@@ -185,6 +185,8 @@ func describe(b *strings.Builder, e *effect) {
 		}
 	case authenticate:
 		fmt.Fprintf(b, " scheme=%d token=%s override=%s none=%v", e.cred.Scheme, e.cred.Token, e.cred.Override, e.cred.Unauthenticated)
+	case checkApp:
+		fmt.Fprintf(b, " token=%s", e.token)
 	}
 	fmt.Fprintln(b)
 }

@@ -39,6 +39,7 @@ type body struct {
 	cred     string
 	authvar  []byte // as text
 	noauth   bool
+	token    string
 
 	// bad names the first member of a wrong type. The request can still be answered, with an error.
 	bad string
@@ -146,6 +147,11 @@ func (b *body) member(s *jsonscan.Scanner, key string) (err error) {
 	case "cred":
 		if next == '"' {
 			b.cred, err = s.String()
+			return err
+		}
+	case "token":
+		if next == '"' {
+			b.token, err = s.String()
 			return err
 		}
 	case "authvar":

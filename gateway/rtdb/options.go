@@ -15,8 +15,12 @@ type Options struct {
 	DB  *db.DB
 	Hub *live.Hub
 
-	// Authenticator names the callers; nil: auth.Open.
+	// Authenticator names the callers; nil: auth.Open. With auth.Open everyone is let into databases without rules, which are
+	// otherwise closed to all but admins.
 	Authenticator auth.Authenticator
+
+	// AppChecker checks that clients are the project's apps; nil: every token is accepted, and none is needed.
+	AppChecker auth.AppChecker
 
 	// MaxMessageBytes bounds a message of a client, as text; 0: 17 MiB, which is the largest write of an SDK with room around
 	// it. A longer request is answered with "write_too_big"; a frame that is longer by itself ends the connection.

@@ -63,7 +63,7 @@ func newRig(t testing.TB, change ...func(*Options)) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{t: t, hub: live.New()}
+	r := &rig{t: t, hub: live.New(slog.New(slog.DiscardHandler))}
 	r.db, err = db.Open(context.Background(), db.Options{Log: mem.New(), Store: st, Observer: r.hub, Logger: quiet})
 	if err != nil {
 		t.Fatal(err)

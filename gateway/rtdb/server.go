@@ -10,6 +10,8 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"rebase/auth"
+	"rebase/db"
 	"rebase/gateway/budget"
 	"rebase/gateway/ns"
 	"rebase/tree"
@@ -20,6 +22,8 @@ const shuttingDown = "the server is shutting down"
 // Server serves the protocol. Its methods are safe for concurrent use.
 type Server struct {
 	o          Options
+	open       bool       // everyone is let into databases without rules
+	anonymous  *db.Caller // whoever has not said who it is
 	wheel      *wheel
 	flushers   []*flusher
 	unfinished budget.Budget   // what clients have sent of messages that are not complete
@@ -41,6 +45,8 @@ type Server struct {
 func New(o Options) *Server {
 	o.setDefaults()
 	s := &Server{o: o, wheel: newWheel(), stopped: make(chan struct{}), clients: map[string]*client{}, pollers: map[string]*lpTransport{}}
+	_, s.open = o.Authenticator.(auth.Open)
+	s.anonymous, _ = db.NewCaller(false, s.open, nil) // without an auth variable there is nothing to go wrong
 	s.unfinished.Set(int64(o.MaxUnfinishedBytes))
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.running.Go(func() { s.wheel.run(s.stopped) })
@@ -97,6 +103,7 @@ func (s *Server) ServeWS(w http.ResponseWriter, r *http.Request) {
 	}
 	s.takeOver(q.get("ls"))
 	c := s.newClient(name, q.get("ls"), "ws")
+	c.presentAppInURL(q)
 	c.m.live.mute = !takesPings(r.UserAgent())
 	t := newWS(c, conn, s.flusher())
 	if !c.begin(t, r.Host) {
