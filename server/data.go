@@ -39,7 +39,7 @@ func openData(ctx context.Context, o Options, m *metrics) (_ *data, err error) {
 	if o.Data == "" {
 		return nil, &StartError{Kind: KindData, What: "no data folder was given"}
 	}
-	d := &data{hub: live.New()}
+	d := &data{hub: live.New(o.Logger)}
 	defer func() {
 		if err != nil {
 			err = dataError(o.Data, errors.Join(err, d.closeFiles()))

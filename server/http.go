@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log"
@@ -78,6 +77,8 @@ func (s *Server) routes() http.Handler {
 type httpServer struct {
 	listener net.Listener
 	server   *http.Server
+	secure   *secure      // nil without TLS
+	plain    *redirection // nil if there is none
 	url      string
 	ending   atomic.Bool
 }
@@ -91,18 +92,14 @@ func listen(o Options) (*httpServer, error) {
 		Protocols:         new(http.Protocols),
 	}}
 	h.server.Protocols.SetHTTP1(true)
+	var err error
+	if h.secure, err = newSecure(o); err != nil {
+		return nil, err
+	}
 	scheme := "http"
-	if o.TLSCert != "" || o.TLSKey != "" {
-		if o.TLSCert == "" || o.TLSKey == "" {
-			return nil, &StartError{Kind: KindTLS, What: "HTTPS cannot be turned on", Advice: "Give both --tls-cert and --tls-key."}
-		}
-		cert, err := tls.LoadX509KeyPair(o.TLSCert, o.TLSKey)
-		if err != nil {
-			return nil, &StartError{Kind: KindTLS, What: fmt.Sprintf("%s and %s cannot be used", o.TLSCert, o.TLSKey), Err: err,
-				Advice: "They must be a certificate chain and its key, in PEM."}
-		}
+	if h.secure != nil {
 		scheme = "https"
-		h.server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+		h.server.TLSConfig = h.secure.config()
 		h.server.Protocols.SetHTTP2(true)
 	} else {
 		h.server.Protocols.SetUnencryptedHTTP2(true)
@@ -112,8 +109,23 @@ func listen(o Options) (*httpServer, error) {
 		return nil, addressError(o.Listen, err)
 	}
 	h.listener = &listener{Listener: l}
-	h.url = scheme + "://" + reachable(h.listener.Addr(), o.Listen)
+	asked := o.Listen
+	if h.secure != nil && h.secure.acme != nil {
+		asked = net.JoinHostPort(h.secure.acme.hosts[0], "0")
+	}
+	h.url = scheme + "://" + strings.TrimSuffix(reachable(h.listener.Addr(), asked), usualPort(scheme))
+	if h.plain, err = listenHTTP(o, h.secure, h.url); err != nil {
+		return nil, errors.Join(err, h.listener.Close())
+	}
 	return h, nil
+}
+
+// usualPort is the port that a URL need not name.
+func usualPort(scheme string) string {
+	if scheme == "https" {
+		return ":443"
+	}
+	return ":80"
 }
 
 // addressError says why an address cannot be listened on, and what to do.
@@ -166,6 +178,10 @@ func (l *listener) Close() error {
 // serve takes connections, on goroutines of its own, until stopListening.
 func (h *httpServer) serve(s *Server) {
 	h.server.Handler = s.handler
+	h.plain.serve()
+	if h.secure != nil && h.secure.acme != nil {
+		go h.secure.acme.obtain(h.secure, s.log, h.ending.Load)
+	}
 	go func() {
 		var err error
 		if h.server.TLSConfig != nil {
@@ -182,6 +198,7 @@ func (h *httpServer) serve(s *Server) {
 // stopListening frees the port and leaves connections as they are.
 func (h *httpServer) stopListening() {
 	h.ending.Store(true)
+	h.plain.close()
 	h.listener.Close() // an error would say that the port is free already
 }
 

@@ -95,7 +95,7 @@ func TestProfiles(t *testing.T) {
 
 func TestProfilesAreKeptFromOtherMachines(t *testing.T) {
 	for _, debug := range []bool{false, true} {
-		s := start(t, Options{Listen: "0.0.0.0:0", Open: true, Debug: debug})
+		s := start(t, Options{Listen: "0.0.0.0:0", Debug: debug})
 		want := map[bool]int{false: 404, true: 200}[debug]
 		if got, _ := call(t, "GET", s.URL()+"/_rebase/debug/pprof/", ""); got != want {
 			t.Errorf("debug %t: %d, want %d", debug, got, want)

@@ -1,11 +1,7 @@
 package server
 
 import (
-	"errors"
-	"fmt"
 	"log/slog"
-	"net"
-	"net/netip"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -21,16 +17,21 @@ type Options struct {
 	// FS is the file system that Data is on; nil is the operating system's.
 	FS vfs.FS
 
-	// Open admits everyone from other machines too. Without it a server that has
-	// no rules refuses to listen on an address that is not of the loopback.
-	Open bool
+	// Access says who is let in.
+	Access Access
 	// Demo serves the demo page.
 	Demo bool
 	// Debug serves profiles at /_rebase/debug/pprof/ also to other machines. On an
 	// address of the loopback they are always there.
 	Debug bool
-	// TLSCert and TLSKey are files in PEM; both or none.
+	// TLSCert and TLSKey are files in PEM; both or none. When they change, connections
+	// that begin then use the new ones.
 	TLSCert, TLSKey string
+	// ACME obtains certificates, instead of those files.
+	ACME ACME
+	// HTTPListen is a second address, of plain HTTP, that sends everyone to HTTPS and
+	// answers the HTTP-01 challenges of ACME; "" is none.
+	HTTPListen string
 
 	// LogRetain is how many bytes of the log are kept behind the last
 	// checkpoint; 0 is 256 MiB.
@@ -102,33 +103,3 @@ func (e *StartError) Error() string {
 }
 
 func (e *StartError) Unwrap() error { return e.Err }
-
-// checkOpen refuses to admit everyone from other machines unless told to.
-func checkOpen(o Options) error {
-	if _, _, err := net.SplitHostPort(o.Listen); err != nil {
-		return addressError(o.Listen, err)
-	}
-	if o.Open || loopback(o.Listen) {
-		return nil
-	}
-	return &StartError{
-		Kind: KindOpen, What: fmt.Sprintf("refusing to listen on %s", o.Listen),
-		Err: errors.New("the server has no security rules, so everyone who reaches this address could read and write all data"),
-		Advice: "Listen on 127.0.0.1 and let something in front decide who gets through, " +
-			"or give --open if everyone on that network may do everything.",
-	}
-}
-
-// loopback says whether only this machine reaches an address. A name other than
-// localhost could stand for any address, and counts as outside.
-func loopback(hostport string) bool {
-	host, _, err := net.SplitHostPort(hostport)
-	if err != nil {
-		return false
-	}
-	if host == "localhost" {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback()
-}

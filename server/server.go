@@ -45,7 +45,7 @@ type Server struct {
 func Start(ctx context.Context, o Options) (*Server, error) {
 	o = o.withDefaults()
 	raiseFileLimit(o.Logger)
-	if err := checkOpen(o); err != nil {
+	if err := checkAccess(o); err != nil {
 		return nil, err
 	}
 	// The address before the data: it is the quicker and the commoner thing to
@@ -56,12 +56,11 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	}
 	s, err := open(ctx, o)
 	if err != nil {
-		return nil, errors.Join(err, h.listener.Close())
+		h.stopListening()
+		return nil, err
 	}
 	s.http = h
-	if !loopback(o.Listen) {
-		s.log.Warn("everyone who reaches this address reads and writes everything", "url", h.url)
-	}
+	s.metrics.observeTLS(h.secure)
 	s.started(h.url)
 	h.serve(s)
 	return s, nil
@@ -81,6 +80,9 @@ func open(ctx context.Context, o Options) (*Server, error) {
 	s.rtdb = rtdb.New(rtdb.Options{DB: s.data.db, Hub: s.data.hub, Logger: o.Logger, Metrics: s.metrics.connections()})
 	s.rest = rest.New(rest.Options{DB: s.data.db, Hub: s.data.hub, Logger: o.Logger, Metrics: s.metrics.rest()})
 	s.handler = s.routes()
+	if o.open() {
+		s.handler = refuseProxies(s.handler)
+	}
 
 	run, cancel := context.WithCancel(context.Background())
 	s.stopCheckpoints = cancel
@@ -102,6 +104,9 @@ func open(ctx context.Context, o Options) (*Server, error) {
 // URL is where the server is reached: "http://127.0.0.1:9000". An address that
 // stands for all of the machine's is given as localhost's.
 func (s *Server) URL() string { return s.http.url }
+
+// Open tells whether the server is open; see [AccessOpen].
+func (s *Server) Open() bool { return s.o.open() }
 
 // Handler is what the server serves, for tests that call it without a socket.
 func (s *Server) Handler() http.Handler { return s.handler }

@@ -322,8 +322,8 @@ func TestStartErrors(t *testing.T) {
 		kind Kind
 	}{
 		"address in use":    {Options{Data: t.TempDir(), Listen: address}, KindAddress},
-		"no port":           {Options{Data: t.TempDir(), Listen: "127.0.0.1", Open: true}, KindAddress},
-		"open to all":       {Options{Data: t.TempDir(), Listen: "0.0.0.0:0"}, KindOpen},
+		"no port":           {Options{Data: t.TempDir(), Listen: "127.0.0.1", Access: AccessOpen}, KindAddress},
+		"open to all":       {Options{Data: t.TempDir(), Listen: "0.0.0.0:0", Access: AccessOpen}, KindOpen},
 		"data is a file":    {Options{Data: file}, KindData},
 		"no data":           {Options{}, KindData},
 		"damaged chain":     {Options{Data: damaged}, KindCorrupt},

@@ -60,7 +60,7 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"export", url + "/a", "-o", filepath.Join(dir, "no", "such", "file")}, exitFailure, "no such file"},
 		{[]string{"serve", "--data=" + filepath.Join(dir, "d"), "--listen=" + address}, exitAddress, "--listen"},
 		{[]string{"serve", "--data=" + file, "--listen=127.0.0.1:0"}, exitData, "--data"},
-		{[]string{"serve", "--data=" + filepath.Join(dir, "d"), "--listen=:0"}, exitOpen, "--open"},
+		{[]string{"serve", "--data=" + filepath.Join(dir, "d"), "--listen=:0", "--open"}, exitOpen, "--open"},
 		{[]string{"serve", "--data=" + filepath.Join(dir, "d"), "--tls-cert=" + file}, exitTLS, "--tls-key"},
 	} {
 		code, out, errs := rebase(t, "", c.args...)

@@ -19,10 +19,16 @@ type serveCmd struct {
 	Listen  string `default:"127.0.0.1:9000" help:"Address to serve on, ${default} if not given; port 0 picks a free one." placeholder:"HOST:PORT"`
 	Data    string `default:"./rebase-data" type:"path" help:"Folder of the data, ./rebase-data if not given; it is made if it does not exist." placeholder:"DIR"`
 	Demo    bool   `help:"Serve a demonstration page, and print its address."`
-	Open    bool   `help:"Let everyone who reaches the address read and write everything. Needed to listen on other than a loopback address while there are no security rules."`
+	Open    *bool  `negatable:"" help:"Be open, for development: believe what callers say of themselves, and let everyone into databases without rules. The default on a loopback address, and refused on others; --no-open closes the server there too."`
 	Debug   bool   `help:"Serve profiles at /_rebase/debug/pprof/ also on other than a loopback address."`
 	TLSCert string `name:"tls-cert" type:"existingfile" help:"Certificate chain, in PEM; turns on HTTPS and WSS." placeholder:"FILE"`
-	TLSKey  string `name:"tls-key" type:"existingfile" help:"The certificate's key, in PEM." placeholder:"FILE"`
+	TLSKey  string `name:"tls-key" type:"existingfile" help:"The certificate's key, in PEM. Both files are read again when they change." placeholder:"FILE"`
+
+	ACMEHost      []string `name:"acme-host" help:"Public host name of this server, for which a certificate is obtained and renewed (Let's Encrypt); turns on HTTPS and WSS. May be repeated." placeholder:"NAME"`
+	ACMEEmail     string   `name:"acme-email" help:"Where the certificate authority writes to when something is wrong." placeholder:"ADDRESS"`
+	ACMEDirectory string   `name:"acme-directory" help:"Directory of another authority that speaks ACME." placeholder:"URL"`
+	ACMECA        string   `name:"acme-ca" type:"existingfile" help:"Certificates, in PEM, by which that authority is trusted itself." placeholder:"FILE"`
+	HTTPListen    string   `name:"http-listen" help:"Second address, of plain HTTP, that sends everyone to HTTPS and answers the authority; usually :80." placeholder:"HOST:PORT"`
 
 	LogFormat string `enum:"text,json" default:"text" help:"How to write the server's log to standard error: ${enum}."`
 	LogLevel  string `enum:"debug,info,warn,error" default:"info" help:"What to write to it: ${enum}, and what is worse."`
@@ -30,6 +36,7 @@ type serveCmd struct {
 	LogRetain       byteSize      `default:"256MiB" help:"How much of the operations log to keep behind the last checkpoint (${default})." placeholder:"SIZE"`
 	CheckpointEvery time.Duration `default:"30s" help:"Time between checkpoints, which bound what a restart after a crash has to replay (${default})." placeholder:"TIME"`
 	Cache           byteSize      `default:"256MiB" help:"Memory for caching stored data (${default})." placeholder:"SIZE"`
+	AuditRetain     byteSize      `default:"100MiB" help:"How much of the journal of administrative acts to keep, in the folder audit of the data (${default})." placeholder:"SIZE"`
 	Drain           time.Duration `default:"20s" help:"How long to let requests finish when told to end (${default})." placeholder:"TIME"`
 }
 
@@ -43,7 +50,9 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	defer cancel()
 
 	s, err := server.Start(ctx, server.Options{
-		Listen: c.Listen, Data: c.Data, Open: c.Open, Demo: c.Demo, Debug: c.Debug, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
+		Listen: c.Listen, Data: c.Data, Access: c.access(), Demo: c.Demo, Debug: c.Debug, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
+		ACME:       server.ACME{Hosts: c.ACMEHost, Email: c.ACMEEmail, Directory: c.ACMEDirectory, CA: c.ACMECA},
+		HTTPListen: c.HTTPListen, AuditRetain: int64(c.AuditRetain),
 		LogRetain: int64(c.LogRetain), CheckpointEvery: c.CheckpointEvery, CacheBytes: int64(c.Cache),
 		Logger: logger, Version: version,
 	})
@@ -77,6 +86,16 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	return nil
 }
 
+func (c *serveCmd) access() server.Access {
+	switch {
+	case c.Open == nil:
+		return server.AccessDefault
+	case *c.Open:
+		return server.AccessOpen
+	}
+	return server.AccessClosed
+}
+
 // signalEcho is how soon after the first a further signal is taken for the same one.
 // timeout(1), npm and others send a signal to the process and to its group.
 const signalEcho = 500 * time.Millisecond
@@ -102,11 +121,10 @@ func (c *serveCmd) banner(w io.Writer, s *server.Server) {
 		if c.Demo {
 			row("demo", strings.TrimSuffix(s.URL(), "/")+demo.Prefix)
 		}
-		switch {
-		case c.Open:
-			row("access", "OPEN: everyone who reaches this address reads and writes everything (--open)")
-		default:
+		if s.Open() {
 			row("access", "open to every program and every web page on this machine, closed to other machines")
+		} else {
+			row("access", "closed: credentials are checked, and rules decide; databases without rules are for admins only")
 		}
 		fmt.Fprintf(w, "\n  In an app:  initializeApp({ databaseURL: %q })\n\n", s.URL()+"/?ns=my-app")
 	}
