@@ -275,29 +275,33 @@ func (k *Component) path(a, b uint32, mask Rel) bool {
 	k.seen[a] = k.epoch
 	for len(k.now) > 0 {
 		k.next = k.next[:0]
-		// Vertices of one distance, and those that they lead to at no cost: by hubs, which
-		// are looked at as soon as they are met.
+		// First all vertices of one distance: hubs lead on at no cost. Only then those of
+		// the next, lest one of them be taken for farther away than it is.
 		for i := 0; i < len(k.now); i++ {
 			v := k.now[i]
 			if v == b {
 				return true
 			}
-			for e := k.g.off[v]; e < k.g.off[v+1]; e++ {
-				w := k.g.to[e]
-				if k.g.rel[e]&mask == 0 || k.seen[w] == k.epoch {
-					continue
-				}
-				k.seen[w], k.prev[w], k.via[w] = k.epoch, v, e
-				if k.g.rel[e] == Via {
-					k.now = append(k.now, w)
-				} else {
-					k.next = append(k.next, w)
-				}
-			}
+			k.now = k.reach(k.now, v, mask&Via)
+		}
+		for _, v := range k.now {
+			k.next = k.reach(k.next, v, mask&^Via)
 		}
 		k.now, k.next = k.next, k.now
 	}
 	return false
+}
+
+// reach adds to list what v leads to by edges of mask and what has not been seen.
+func (k *Component) reach(list []uint32, v uint32, mask Rel) []uint32 {
+	for e := k.g.off[v]; e < k.g.off[v+1]; e++ {
+		w := k.g.to[e]
+		if k.g.rel[e]&mask != 0 && k.seen[w] != k.epoch {
+			k.seen[w], k.prev[w], k.via[w] = k.epoch, v, e
+			list = append(list, w)
+		}
+	}
+	return list
 }
 
 // order is Tarjan's order over all vertices: each component, also of a single vertex,
