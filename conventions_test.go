@@ -72,7 +72,7 @@ var pure = []string{
 	"clock", "clock/lamport", "clock/mutex", "clock/physical", "clock/fidge", "clock/vector", "clock/version",
 	"clock/hlc", "clock/history", "clock/script", "clock/diagram", "clock/replay", "clock/internal/counts",
 	"elle/history", "elle/model", "elle/graph", "elle/anomaly",
-	"elle/gen", "elle/polygraph", "elle/register",
+	"elle/gen", "elle/polygraph", "elle/register", "elle/simple",
 }
 
 var forbiddenInPure = []string{

@@ -48,8 +48,10 @@ func (l *lateStore) inflict(damage string) bool {
 		if n == 0 {
 			return false
 		}
-		i := l.s.rng.intn(n)
-		k.elems = append(append([]int64(nil), k.elems[:i]...), k.elems[i+1:]...)
+		for range min(n, 3) { // one of them was acknowledged
+			i := l.s.rng.intn(len(k.elems))
+			k.elems = append(append([]int64(nil), k.elems[:i]...), k.elems[i+1:]...)
+		}
 	case garbageElement:
 		k.elems = append(k.elems, -1)
 	case outOfBounds:
