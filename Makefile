@@ -9,7 +9,7 @@ SOAK      ?= 30
 # What the SDK suites drive. Not for the Go tests, which build what they need.
 test-node test-browser test-sdks: export REBASE_BIN := $(abspath $(BIN))
 
-.PHONY: help build lint test test-go test-node test-browser test-sdks bench fuzz soak clean
+.PHONY: help build lint test test-go test-node test-browser test-acme test-sdks bench fuzz soak clean
 .DEFAULT_GOAL := help
 
 help: ## list what there is
@@ -24,7 +24,7 @@ lint: ## gofmt, go vet, staticcheck
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 
-test: test-go test-node test-browser ## the Go tests, and the JavaScript SDK in Node and in Chromium
+test: test-go test-node test-browser test-acme ## the Go tests, the JavaScript SDK in Node and in Chromium, and certificates by ACME
 
 test-go: ## the Go tests, with the race detector; and those that count allocations, without
 	$(GO) test -race ./...
@@ -35,6 +35,9 @@ test-node: build ## the JavaScript and Node Admin SDKs against a server
 
 test-browser: build ## the JavaScript SDK in Chromium, over every transport
 	test/sdk/run-browser.sh
+
+test-acme: ## certificates from a real ACME server, pebble, which is fetched
+	test/acme/run.sh
 
 test-sdks: build ## the Admin SDKs for Go, Java and Python against a server
 	test/sdk/run-go-admin.sh

@@ -38,7 +38,12 @@ func listenHTTP(o Options, s *secure, https string) (*redirection, error) {
 	var handler http.Handler = to
 	if s.acme != nil {
 		to.hosts = s.acme.hosts
-		handler = s.acme.manager.HTTPHandler(to)
+		answers := s.acme.manager.HTTPHandler(to)
+		handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			// The manager knows names without ports; a private authority may ask on another port than 80.
+			r.Host = hostOf(r)
+			answers.ServeHTTP(w, r)
+		})
 	}
 	return &redirection{listener: &listener{Listener: l}, server: &http.Server{
 		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: readHeaderTimeout, MaxHeaderBytes: maxHeaderBytes,
@@ -61,19 +66,27 @@ func (to redirector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Write([]byte(`{"error":"This server is reached over HTTPS."}` + "\n"))
 		return
 	}
-	host := strings.ToLower(r.Host)
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
+	host := hostOf(r)
 	if host == "" || len(to.hosts) > 0 && !slices.Contains(to.hosts, host) {
 		host = to.host
 	}
 	if to.port != "" && to.port != "443" {
 		host = net.JoinHostPort(host, to.port)
+	} else if strings.Contains(host, ":") {
+		host = "[" + host + "]"
 	}
 	u := *r.URL
 	u.Scheme, u.Host = "https", host
 	http.Redirect(w, r, u.String(), http.StatusPermanentRedirect)
+}
+
+// hostOf is the host name that a client asked for, without a port.
+func hostOf(r *http.Request) string {
+	host := strings.ToLower(r.Host)
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		return name
+	}
+	return strings.Trim(host, "[]")
 }
 
 // serve takes connections until close.

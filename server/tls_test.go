@@ -181,6 +181,7 @@ func TestRedirect(t *testing.T) {
 	}{
 		{"GET", "db.example.org", "/a%2Fb.json?x=1", 308, "https://db.example.org:" + port + "/a%2Fb.json?x=1"},
 		{"HEAD", "DB.example.org:80", "//x.json", 308, "https://db.example.org:" + port + "//x.json"},
+		{"GET", "[::1]", "/", 308, "https://[::1]:" + port + "/"},
 		{"GET", "[::1]:80", "/", 308, "https://[::1]:" + port + "/"},
 		{"PUT", "db.example.org", "/a.json?auth=secret", 403, ""},
 	} {
@@ -196,6 +197,18 @@ func TestRedirect(t *testing.T) {
 		resp.Body.Close()
 		if got := resp.Header.Get("Location"); resp.StatusCode != c.status || got != c.location {
 			t.Errorf("%s %s%s: %d to %q, want %d to %q", c.method, c.host, c.path, resp.StatusCode, got, c.status, c.location)
+		}
+	}
+}
+
+func TestRedirectToUsualPort(t *testing.T) {
+	for host, want := range map[string]string{"[::1]:80": "https://[::1]/x", "[::1]": "https://[::1]/x", "a.example.org": "https://a.example.org/x"} {
+		r := httptest.NewRequest("GET", "/x", nil)
+		r.Host = host
+		w := httptest.NewRecorder()
+		redirector{host: "b.example.org"}.ServeHTTP(w, r)
+		if got := w.Header().Get("Location"); got != want {
+			t.Errorf("%s is sent to %s, want %s", host, got, want)
 		}
 	}
 }
