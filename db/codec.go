@@ -142,7 +142,7 @@ func decodeOp(b []byte) (op *Op, o origin, err error) {
 		return nil, o, fmt.Errorf("entry has version %d; this program reads versions up to %d: use a newer program", b[0], codecVersion)
 	}
 	op.Priority = flags&flagPriority != 0
-	o.ofSession = flags&flagSession != 0
+	o.ofSession = o.ofSession || flags&flagSession != 0
 	o.now = r.varint()
 	op.NS = r.string()
 	op.Path = tree.Path(r.string())

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -519,13 +520,15 @@ func FuzzDecodeOp(f *testing.F) {
 	f.Add(appendOp(nil, &Op{Kind: OpSet, NS: "n", Path: "a/b", Value: tree.NewInt(1), Hash: &hash, Fingerprint: 3}, origin{now: 5, confirmed: 1}))
 	f.Add(appendOp(nil, &Op{Kind: OpMerge, NS: "n", Updates: []Update{{"x", true, tree.NewString("s")}}}, origin{replayOf: &writeRef{seq: 9}}))
 	f.Add(appendOp(nil, &Op{Kind: OpSetRules, NS: "n", Rules: []byte("{}")}, origin{}))
+	f.Add(appendOp(nil, &Op{Kind: OpSet, NS: "n", If: []Condition{{"a", "h"}, {"b", ""}}}, origin{named: true, caller: caller(f, `{"uid":"x"}`), ofSession: true}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		op, o, err := decodeOp(b)
 		if err != nil {
 			return
 		}
 		again, o2, err := decodeOp(appendOp(nil, op, o))
-		if err != nil || again.Kind != op.Kind || again.Path != op.Path || !tree.Equal(again.Value, op.Value) || o2.now != o.now {
+		if err != nil || again.Kind != op.Kind || again.Path != op.Path || !tree.Equal(again.Value, op.Value) || o2.now != o.now ||
+			!slices.Equal(again.If, op.If) || o2.named != o.named || o2.caller.Admin() != o.caller.Admin() {
 			t.Fatalf("%+v became %+v, %v", op, again, err)
 		}
 	})

@@ -127,8 +127,8 @@ func (c *client) Deliver(ev *Event, l *Listener) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.got = append(c.got, text(ev))
-	if ev.Kind == Lost {
-		c.lost = true
+	if ev.Kind == Lost || ev.Kind == Revoked {
+		c.lost = c.lost || ev.Kind == Lost
 		return
 	}
 	updates := ev.Updates
@@ -152,6 +152,8 @@ func text(ev *Event) string {
 	switch ev.Kind {
 	case Lost:
 		return "lost"
+	case Revoked:
+		return "revoked"
 	case Put:
 		name := "put"
 		if ev.Priority {
