@@ -34,6 +34,8 @@ var floors = [][]string{
 	{"clock/internal/"},
 	{"clock/"},
 	{"clock/mutex", "clock/replay"},
+	{"learnedsort"},
+	{"learnedsort/external"}, // the one that reads and writes files
 	{"elle/history", "elle/model", "elle/graph", "elle/polygraph"}, // the checker: no other package uses it
 	{"elle/anomaly", "elle/gen"},
 	{"elle/cycle", "elle/listappend", "elle/register", "elle/simple"},
@@ -71,6 +73,7 @@ var pure = []string{
 	"jsonscan", "tree", "query", "rules", "rules/ruletest",
 	"clock", "clock/lamport", "clock/mutex", "clock/physical", "clock/fidge", "clock/vector", "clock/version",
 	"clock/hlc", "clock/history", "clock/script", "clock/diagram", "clock/replay", "clock/internal/counts",
+	"learnedsort",
 	"elle/history", "elle/model", "elle/graph", "elle/anomaly",
 	"elle/gen", "elle/polygraph", "elle/register", "elle/simple",
 }
