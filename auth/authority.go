@@ -107,6 +107,9 @@ func (a *Authority) issuer(i *projects.Issuer) *jwks.Remote {
 	return r
 }
 
+// SetUsers is Options.Users for whoever has to make the Authority before the users. It is called before the first credential is checked.
+func (a *Authority) SetUsers(u Users) { a.o.Users = u }
+
 // Authenticate implements Authenticator.
 func (a *Authority) Authenticate(ctx context.Context, c Credential) (Identity, error) {
 	id, err := a.identify(ctx, c)

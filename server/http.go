@@ -15,6 +15,7 @@ import (
 
 	"rebase/console/demo"
 	"rebase/gateway/admin"
+	"rebase/gateway/authadmin"
 )
 
 const (
@@ -61,6 +62,8 @@ func (s *Server) routes() http.Handler {
 			s.rest.ServeHTTP(w, r)
 		case demonstration != nil && strings.HasPrefix(path+"/", demo.Prefix):
 			demonstration.ServeHTTP(w, r)
+		case authadmin.Serves(path):
+			s.auth.admin.ServeHTTP(w, r)
 		case strings.HasPrefix(path, admin.Prefix):
 			administration.ServeHTTP(w, r)
 		case path == "/favicon.ico":

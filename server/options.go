@@ -19,6 +19,11 @@ type Options struct {
 
 	// Access says who is let in.
 	Access Access
+	// PublicURL is the address under which apps and services reach the server, "https://db.example.com"; "" if that is not known. Key files
+	// of service accounts lead there, and what services sign must then be for it.
+	PublicURL string
+	// NewRootSecret replaces the root secret, for when it is lost. A closed server makes one at its first start in any case.
+	NewRootSecret bool
 	// Demo serves the demo page.
 	Demo bool
 	// Debug serves profiles at /_rebase/debug/pprof/ also to other machines. On an

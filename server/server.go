@@ -22,6 +22,7 @@ type Server struct {
 	metrics *metrics
 	data    *data
 	audit   *audit.Log
+	auth    authentication
 	rtdb    *rtdb.Server
 	rest    *rest.Server
 	handler http.Handler
@@ -76,9 +77,12 @@ func open(ctx context.Context, o Options) (*Server, error) {
 	if s.audit, err = openAudit(o, s.metrics); err != nil {
 		return nil, errors.Join(err, s.data.close(ctx))
 	}
+	if err = s.openAuth(ctx); err != nil {
+		return nil, errors.Join(err, s.audit.Close(), s.data.close(ctx))
+	}
 	s.metrics.observeData(s.data, func() int64 { return diskUsage(o.FS, o.FS.PathJoin(o.Data, "log")) })
-	s.rtdb = rtdb.New(rtdb.Options{DB: s.data.db, Hub: s.data.hub, Logger: o.Logger, Metrics: s.metrics.connections()})
-	s.rest = rest.New(rest.Options{DB: s.data.db, Hub: s.data.hub, Logger: o.Logger, Metrics: s.metrics.rest()})
+	s.rtdb = rtdb.New(rtdb.Options{DB: s.data.db, Hub: s.data.hub, Logger: o.Logger, Metrics: s.metrics.connections(), Authenticator: s.authenticator(), AppChecker: s.appChecker()})
+	s.rest = rest.New(rest.Options{DB: s.data.db, Hub: s.data.hub, Logger: o.Logger, Metrics: s.metrics.rest(), Auth: s.authenticator(), AppChecker: s.appChecker()})
 	s.handler = s.routes()
 	if o.open() {
 		s.handler = refuseProxies(s.handler)
@@ -92,6 +96,7 @@ func open(ctx context.Context, o Options) (*Server, error) {
 		observe:  func(took time.Duration) { s.metrics.checkpointSeconds.Observe(took.Seconds()) },
 	}
 	s.checkpoints.Go(func() { c.run(run, o.CheckpointEvery) })
+	s.checkpoints.Go(func() { s.rotateKeys(run) })
 	go func() {
 		<-s.data.db.Failed()
 		if run.Err() == nil { // closing is reported the same way, and is no failure

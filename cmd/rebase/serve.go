@@ -16,13 +16,15 @@ import (
 )
 
 type serveCmd struct {
-	Listen  string `default:"127.0.0.1:9000" help:"Address to serve on, ${default} if not given; port 0 picks a free one." placeholder:"HOST:PORT"`
-	Data    string `default:"./rebase-data" type:"path" help:"Folder of the data, ./rebase-data if not given; it is made if it does not exist." placeholder:"DIR"`
-	Demo    bool   `help:"Serve a demonstration page, and print its address."`
-	Open    *bool  `negatable:"" help:"Be open, for development: believe what callers say of themselves, and let everyone into databases without rules. The default on a loopback address, and refused on others; --no-open closes the server there too."`
-	Debug   bool   `help:"Serve profiles at /_rebase/debug/pprof/ also on other than a loopback address."`
-	TLSCert string `name:"tls-cert" type:"existingfile" help:"Certificate chain, in PEM; turns on HTTPS and WSS." placeholder:"FILE"`
-	TLSKey  string `name:"tls-key" type:"existingfile" help:"The certificate's key, in PEM. Both files are read again when they change." placeholder:"FILE"`
+	Listen        string `default:"127.0.0.1:9000" help:"Address to serve on, ${default} if not given; port 0 picks a free one." placeholder:"HOST:PORT"`
+	Data          string `default:"./rebase-data" type:"path" help:"Folder of the data, ./rebase-data if not given; it is made if it does not exist." placeholder:"DIR"`
+	Demo          bool   `help:"Serve a demonstration page, and print its address."`
+	Open          *bool  `negatable:"" help:"Be open, for development: believe what callers say of themselves, and let everyone into databases without rules. The default on a loopback address, and refused on others; --no-open closes the server there too."`
+	PublicURL     string `name:"public-url" help:"Address under which apps and services reach the server, for key files of service accounts and links." placeholder:"https://HOST"`
+	NewRootSecret bool   `help:"Make a new root secret, in the file root-secret of the data folder; the one before is void. A closed server makes its first one by itself."`
+	Debug         bool   `help:"Serve profiles at /_rebase/debug/pprof/ also on other than a loopback address."`
+	TLSCert       string `name:"tls-cert" type:"existingfile" help:"Certificate chain, in PEM; turns on HTTPS and WSS." placeholder:"FILE"`
+	TLSKey        string `name:"tls-key" type:"existingfile" help:"The certificate's key, in PEM. Both files are read again when they change." placeholder:"FILE"`
 
 	ACMEHost      []string `name:"acme-host" help:"Public host name of this server, for which a certificate is obtained and renewed (Let's Encrypt); turns on HTTPS and WSS. May be repeated." placeholder:"NAME"`
 	ACMEEmail     string   `name:"acme-email" help:"Where the certificate authority writes to when something is wrong." placeholder:"ADDRESS"`
@@ -50,7 +52,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	defer cancel()
 
 	s, err := server.Start(ctx, server.Options{
-		Listen: c.Listen, Data: c.Data, Access: c.access(), Demo: c.Demo, Debug: c.Debug, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
+		Listen: c.Listen, Data: c.Data, Access: c.access(), PublicURL: c.PublicURL, NewRootSecret: c.NewRootSecret, Demo: c.Demo, Debug: c.Debug, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
 		ACME:       server.ACME{Hosts: c.ACMEHost, Email: c.ACMEEmail, Directory: c.ACMEDirectory, CA: c.ACMECA},
 		HTTPListen: c.HTTPListen, AuditRetain: int64(c.AuditRetain),
 		LogRetain: int64(c.LogRetain), CheckpointEvery: c.CheckpointEvery, CacheBytes: int64(c.Cache),
