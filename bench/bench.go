@@ -12,7 +12,7 @@ import (
 )
 
 // Scenarios are the names of what can be measured, in the order in which it is.
-var Scenarios = []string{"fanout", "writes", "idle", "bulk"}
+var Scenarios = []string{"fanout", "writes", "rules", "idle", "bulk"}
 
 // Options say what to measure. Zero values stand for the documented defaults.
 type Options struct {
@@ -130,6 +130,8 @@ func (o *Options) scenario(ctx context.Context, name string, r *Report) (err err
 		if o.Redis {
 			return redisWrites(ctx, r, o.Dir, o.Writers, o.Duration, r.Rows[from].Value)
 		}
+	case "rules":
+		return underRules(ctx, s, r, o.Writers, o.Listeners[0], 4*o.Duration)
 	case "idle":
 		return idleConnections(ctx, s, r, o.Idle)
 	case "bulk":

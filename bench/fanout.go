@@ -129,21 +129,10 @@ func fanout(ctx context.Context, s *server, r *Report, n int, d time.Duration) e
 	r.add(name, "latency p50 at 100 msg/s", millis(quantile(samples, 0.5)), "ms", "")
 	r.add(name, "latency p99 at 100 msg/s", millis(quantile(samples, 0.99)), "ms", "")
 
-	// Saturated: the writer goes as fast as the slowest listener takes it.
-	const window = 256
+	// Saturated.
 	before, cpuErr := s.cpu()
 	begin, from := time.Now(), w.seq
-	for time.Since(begin) < d && ctx.Err() == nil {
-		if err := w.write(); err != nil {
-			return err
-		}
-		if w.seq%16 == 0 {
-			for slowest(listeners) < w.seq-window && ctx.Err() == nil {
-				time.Sleep(100 * time.Microsecond)
-			}
-		}
-	}
-	if err := awaitAll(ctx, listeners, w.seq); err != nil {
+	if err := saturate(ctx, listeners, w, d); err != nil {
 		return err
 	}
 	took := time.Since(begin)
@@ -168,6 +157,22 @@ func fanout(ctx context.Context, s *server, r *Report, n int, d time.Duration) e
 	r.add(name, "out of order", float64(wrong), "messages", "0")
 	r.add(name, "left out", float64(missed), "messages", "0")
 	return ctx.Err()
+}
+
+// saturate writes as fast as the slowest listener takes it, and waits until everybody has everything.
+func saturate(ctx context.Context, listeners []*listener, w *writer, d time.Duration) error {
+	const window = 256
+	for begin := time.Now(); time.Since(begin) < d && ctx.Err() == nil; {
+		if err := w.write(); err != nil {
+			return err
+		}
+		if w.seq%16 == 0 {
+			for slowest(listeners) < w.seq-window && ctx.Err() == nil {
+				time.Sleep(100 * time.Microsecond)
+			}
+		}
+	}
+	return awaitAll(ctx, listeners, w.seq)
 }
 
 func slowest(listeners []*listener) int64 {
@@ -206,6 +211,10 @@ func newWriter(ctx context.Context, t Target, path string) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newWriterOn(c, path), nil
+}
+
+func newWriterOn(c *conn, path string) *writer {
 	w := &writer{conn: c, path: path}
 	go func() {
 		for {
@@ -219,7 +228,7 @@ func newWriter(ctx context.Context, t Target, path string) (*writer, error) {
 			}
 		}
 	}()
-	return w, nil
+	return w
 }
 
 func (w *writer) write() error {

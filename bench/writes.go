@@ -27,12 +27,14 @@ func durableWrites(ctx context.Context, s *server, r *Report, connections int, d
 		defer c.close()
 		conns[i] = c
 	}
+	value := strings.Repeat("v", payloadBytes)
+	put := func(i, r int) string { return fmt.Sprintf(`"p":"/writes/c%d/k%d","d":"%s"`, i, r, value) }
 	var ops, raw float64
 	var samples []time.Duration
 	var cpu time.Duration
 	for range rounds {
 		before, _ := s.cpu()
-		n, lat, err := writeRound(ctx, conns, d/rounds)
+		n, lat, err := writeRound(ctx, conns, d/rounds, put)
 		if err != nil {
 			return err
 		}
@@ -71,22 +73,21 @@ func rawLimit(dir string, writers int, d time.Duration) (float64, error) {
 	return rawsync.Measure(tmp, writers, payloadBytes, d)
 }
 
-func writeRound(ctx context.Context, conns []*conn, d time.Duration) (opsPerSecond float64, latencies []time.Duration, err error) {
+// writeRound has each connection write, wait for the answer, and go on; put makes the body of request r of connection i.
+func writeRound(ctx context.Context, conns []*conn, d time.Duration, put func(i, r int) string) (opsPerSecond float64, latencies []time.Duration, err error) {
 	var (
 		wg    sync.WaitGroup
 		mu    sync.Mutex
 		count atomic.Int64
 		stop  atomic.Bool
 	)
-	value := strings.Repeat("v", payloadBytes)
 	begin := time.Now()
 	for i, c := range conns {
 		wg.Go(func() {
 			var lat []time.Duration
 			for n := 0; !stop.Load(); n++ {
 				at := time.Now()
-				body := fmt.Sprintf(`"p":"/writes/c%d/k%d","d":"%s"`, i, c.r, value)
-				if e := c.call("p", body, nil); e != nil {
+				if e := c.call("p", put(i, c.r), nil); e != nil {
 					mu.Lock()
 					err = e
 					mu.Unlock()

@@ -11,7 +11,7 @@ import (
 
 // benchCmd measures a server from outside.
 type benchCmd struct {
-	Scenario  []string      `arg:"" optional:"" help:"What to measure: fanout, writes, idle, bulk. All of it without one."`
+	Scenario  []string      `arg:"" optional:"" help:"What to measure: fanout, writes, rules, idle, bulk. All of it without one."`
 	URL       string        `help:"The server to drive, http://HOST:PORT: any that speaks the protocol. Without it a server of this program is started for each scenario." placeholder:"URL"`
 	Namespace string        `help:"The database to use." default:"bench"`
 	PID       int           `name:"pid" help:"The server's process id, to read its CPU time and memory, with --url." placeholder:"N"`
