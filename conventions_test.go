@@ -55,7 +55,7 @@ var floors = [][]string{
 	{"auth/projects"},
 	{"auth"},
 	{"auth/users"},
-	{"gateway/ns", "gateway/budget"},
+	{"gateway/ns", "gateway/budget", "gateway/limit"},
 	{"gateway/"},
 	{"console/"},
 	{"transfer"},
@@ -102,6 +102,7 @@ var knowsOnly = map[string][]string{
 	"auth/token":    {},
 	"auth/jwks":     {"auth/token"},
 	"gateway/ns":    {},
+	"gateway/limit": {},
 	"audit":         {},
 }
 
