@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"rebase/elle/anomaly"
+	"rebase/elle/history"
 )
 
 // Explain tells in words why an anomaly of the result is one, so that a person can hold it
@@ -65,7 +66,14 @@ func (r *Result) Describe(n int) string {
 	if event < 0 {
 		event = o.Invoke
 	}
-	fmt.Fprintf(&b, "{:index %d, :type :%s, :process %s, :f :%s, :value ", h.Index(event), o.Type, h.ProcessName(n), h.F(n))
+	fmt.Fprintf(&b, "{:index %d, :type :%s, ", h.Index(event), o.Type)
+	if o.Process != history.NoProcess {
+		fmt.Fprintf(&b, ":process %s, ", h.ProcessName(n))
+	}
+	if f := h.F(n); f != "" {
+		fmt.Fprintf(&b, ":f :%s, ", f)
+	}
+	b.WriteString(":value ")
 	mops := h.Mops(n)
 	if len(mops) == 0 {
 		b.WriteString(shorten(h.Datum(o.Val).String()))

@@ -1,6 +1,7 @@
 package elle
 
 import (
+	"bytes"
 	"encoding/json"
 
 	"rebase/elle/anomaly"
@@ -13,7 +14,13 @@ import (
 func (r *Result) MarshalJSON() ([]byte, error) { return json.Marshal(r.object("")) }
 
 // JSON is the result as one line, with the name of the file it is about.
-func (r *Result) JSON(file string) ([]byte, error) { return json.Marshal(r.object(file)) }
+func (r *Result) JSON(file string) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // explanations are full of <
+	err := e.Encode(r.object(file))
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+}
 
 // object is a result in JSON. Lists are there even if they are empty, but for those that
 // are about something special.
@@ -119,22 +126,16 @@ func (r *Result) op(n int) op {
 	return j
 }
 
-type step struct {
-	Type  string         `json:"type"`
-	Key   *history.Datum `json:"key,omitempty"`
-	Value *history.Datum `json:"value,omitempty"`
-	Next  *history.Datum `json:"value',omitempty"`
-	A     *int           `json:"a-mop-index,omitempty"`
-	B     *int           `json:"b-mop-index,omitempty"`
-}
+// step is a map because one of its keys, value', is no name that a struct's tag can have.
+type step map[string]any
 
 func jsonStep(s anomaly.Step) step {
-	j := step{Type: s.Rel.String()}
+	j := step{"type": s.Rel.String()}
 	if s.A >= 0 {
-		j.Key, j.A, j.B = &s.Key, &s.A, &s.B
-		j.Value = &s.Value
+		j["key"], j["a-mop-index"], j["b-mop-index"] = s.Key, s.A, s.B
+		j["value"] = s.Value
 		if !s.Next.IsNil() {
-			j.Next = &s.Next
+			j["value'"] = s.Next
 		}
 	}
 	return j

@@ -25,6 +25,7 @@ type cli struct {
 	Rules   rulesCmd   `cmd:"" help:"Security rules: check them, and test what they allow."`
 	Bench   benchCmd   `cmd:"" help:"Measure a server: fan-out, durable writes, idle connections, import, queries, start."`
 	Clock   clockCmd   `cmd:"" help:"Clocks of distributed systems: stamp an execution, and draw it."`
+	Elle    elleCmd    `cmd:"" help:"Isolation anomalies: check histories of transactions of any database."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 
@@ -47,7 +48,7 @@ func run(ctx context.Context, args []string, std streams) int {
 	parser, err := kong.New(&c,
 		kong.Name("rebase"),
 		kong.Description(description),
-		kong.Vars{"version": versionLine()},
+		kong.Vars{"version": versionLine(), "elle_workloads": elleWorkloads()},
 		kong.DefaultEnvars("REBASE"),
 		kong.Configuration(loadConfig),
 		kong.UsageOnError(),

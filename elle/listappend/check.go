@@ -100,6 +100,7 @@ func (c *checker) key(k history.Key) {
 	if !c.straight {
 		c.disagreements()
 	}
+	c.reversed()
 	c.garbage()
 	c.aborted()
 	c.intermediate()

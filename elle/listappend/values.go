@@ -183,6 +183,31 @@ func (c *checker) contains(r *read, w *write) bool {
 	return slices.Contains(c.list(r), w.val)
 }
 
+// reversed reports appends of one transaction that took effect in another order than they
+// were made, or of which the later one was read and the earlier one never: the order in the
+// transaction and the order of versions contradict each other. No cycle shows it, since a
+// transaction does not precede itself.
+func (c *checker) reversed() {
+	for i := 1; i < len(c.appends); i++ {
+		a, b := &c.appends[i-1], &c.appends[i]
+		if a.op != b.op || a.typ == history.Fail || b.place < 0 || a.observed && a.place < b.place {
+			continue
+		}
+		c.add(model.CyclicVersions, func() anomaly.Anomaly {
+			text := fmt.Sprintf("to key %s, T1 appended %s and then %s, but ", c.h.KeyDatum(c.k), c.datum(a.val), c.datum(b.val))
+			if a.place < 0 {
+				text += fmt.Sprintf("lists have %s without %s", c.datum(b.val), c.datum(a.val))
+			} else {
+				text += fmt.Sprintf("in the list %s comes first", c.datum(b.val))
+			}
+			return anomaly.Anomaly{Ops: []int{int(a.op)}, Text: text,
+				Facts: []anomaly.Fact{{Name: "key", Value: c.h.KeyDatum(c.k)},
+					{Name: "scc", Value: []history.Datum{c.datum(a.val), c.datum(b.val)}},
+					{Name: "sources", Value: []string{"transaction", "reads"}}}}
+		})
+	}
+}
+
 // lost reports committed transactions that first read the same version of the key and then
 // each appended to it: at most one of them can have appended to what it had read.
 func (c *checker) lost() {
