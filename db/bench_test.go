@@ -94,3 +94,35 @@ func BenchmarkApplySmallSet(b *testing.B) {
 		b.Fatal(err)
 	}
 }
+
+// BenchmarkApplyUnderRules is BenchmarkApplySmallSet for a caller whom rules let in after a look elsewhere.
+func BenchmarkApplyUnderRules(b *testing.B) {
+	d := benchDB(b, mem.New())
+	ctx := context.Background()
+	rules := `{"rules":{"rooms":{"$room":{"$m":{
+		".write":"root.child('members').child($room).child(auth.uid).val() === true && (!data.exists() || data.isNumber())",
+		".validate":"newData.isNumber()"}}}}}`
+	for _, op := range []*Op{{Kind: OpSetRules, Rules: []byte(rules)}, {Kind: OpSet, Path: "members/r/ann", Value: tree.NewBool(true)}} {
+		op.NS = "bench"
+		if res := d.Do(ctx, op); res.Err != nil {
+			b.Fatal(res.Err)
+		}
+	}
+	s := d.NewSession("bench", "", caller(b, `{"uid":"ann"}`))
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := range b.N {
+		op := &Op{Kind: OpSet, Path: "rooms/r/m", Value: tree.NewInt(int64(i)), Fingerprint: uint64(i + 1)}
+		s.Propose(op, func(r Result) {
+			if r.Err != nil {
+				b.Error(r.Err)
+			}
+		})
+		if i%64 == 63 {
+			s.Confirm(s.LastSeq() - 32)
+		}
+	}
+	if err := s.Wait(ctx); err != nil {
+		b.Fatal(err)
+	}
+}

@@ -17,6 +17,7 @@ type machine struct {
 	store    *store.Store
 	sessions map[SessionID]*sessionState // those alive, as far as they have been met
 	rules    ruleTable
+	looks    looks
 	ended    int // how many e records there are
 	scratch  []byte
 }
@@ -139,6 +140,7 @@ func (m *machine) apply(pos uint64, id SessionID, seq uint64, op *Op, o origin) 
 	}
 	if change != nil {
 		change.Pos = pos
+		m.looks.changed(change)
 	}
 	return res, change, m.afterCommit(op, &res)
 }
@@ -230,7 +232,7 @@ func (m *machine) fulfilled(op *Op, o origin, res *Result) (bool, error) {
 	}
 	// What is there is told only to those who may know it. Before the rules have their say on the write: on a state that
 	// the caller did not expect they would say no to what is right.
-	readable, err := mayRead(m.rules.get(op.NS), state{m.store, op.NS}, op.Path, nil, o.caller, o.now)
+	readable, err := mayRead(m.rules.get(op.NS), m.present(op.NS), op.Path, nil, o.caller, o.now)
 	if err != nil {
 		return false, err
 	}

@@ -84,7 +84,7 @@ func (m *machine) mayWrite(r store.Reader, ns string, base tree.Path, updates []
 	if set == nil {
 		return false, nil
 	}
-	st := state{r, ns}
+	st := m.stateOf(r, ns)
 	changes := make([]rules.Change, len(updates))
 	for i, u := range updates {
 		changes[i] = rules.Change{Path: base.Join(u.Path), Priority: u.Priority, Value: u.Value}
@@ -135,7 +135,7 @@ func (d *DB) MayRead(ns string, p tree.Path, q *query.Query, as *Caller, looked 
 	if as.unbound(set) {
 		return nil
 	}
-	var st rules.State = state{d.store, ns}
+	var st rules.State = d.machine.present(ns)
 	if looked != nil {
 		looked.state, st = st, looked
 	}
@@ -168,7 +168,7 @@ type Look struct {
 
 // Same tells whether a look that was not deep would show the same now. It may be called only under the barrier.
 func (d *DB) Same(ns string, l *Look) bool {
-	leaf, object, err := d.store.Leaf(ns, l.Path)
+	leaf, object, err := d.machine.present(ns).Leaf(l.Path)
 	return err == nil && object == l.Object && tree.Equal(leaf, l.Leaf)
 }
 

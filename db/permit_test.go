@@ -279,3 +279,44 @@ func TestEntriesOfOldAreRead(t *testing.T) {
 }
 
 var _ rules.State = (*Looked)(nil)
+
+// TestWhatIsRememberedIsTrue: after any changes, what rules have seen before is as the store has it.
+func TestWhatIsRememberedIsTrue(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		r := newRig(t)
+		defer r.stop()
+		s := r.db.NewSession("test", "", Root)
+		paths := []tree.Path{"", "a", "a/b", "a/b/c", "a/d", "b"}
+		path := func() tree.Path { return rapid.SampledFrom(paths).Draw(rt, "path") }
+		values := []string{"null", "1", `{"b":1}`, `{"b":{"c":1},"d":2}`, `{".value":1,".priority":2}`, `{"c":{".sv":"timestamp"}}`}
+		for range rapid.IntRange(1, 30).Draw(rt, "n") {
+			r.db.Barrier(func(uint64) {
+				for range 3 {
+					r.db.machine.present("test").Leaf(path())
+				}
+			})
+			value := func() *tree.Node { return parse(t, rapid.SampledFrom(values).Draw(rt, "value")) }
+			switch rapid.IntRange(0, 3).Draw(rt, "what") {
+			case 0:
+				s.Do(t.Context(), &Op{Kind: OpSet, Path: path(), Value: value()})
+			case 1:
+				s.Do(t.Context(), &Op{Kind: OpMerge, Path: path(), Updates: []Update{{Path: "b", Value: value()}, {Path: "d/x", Value: value()}, {Path: "c", Priority: true, Value: tree.NewInt(3)}}})
+			case 2:
+				s.Do(t.Context(), &Op{Kind: OpSet, Path: path(), Priority: true, Value: tree.NewInt(1)})
+			default:
+				s.Do(t.Context(), &Op{Kind: OpDisconnectSet, Path: path(), Value: value()})
+				<-s.end()
+				s = r.db.NewSession("test", "", Root)
+			}
+			for _, p := range paths {
+				l := r.db.machine.looks.find("test", p)
+				if l == nil {
+					continue
+				}
+				if leaf, object, err := r.store.Leaf("test", p); err != nil || object != l.object || !tree.Equal(leaf, l.leaf) {
+					rt.Fatalf("/%s: remembered %v %v, there is %v %v", p, l.leaf, l.object, leaf, object)
+				}
+			}
+		}
+	})
+}
