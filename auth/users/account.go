@@ -130,6 +130,7 @@ func (s *Store) apply(t *txn, u *User, ch *Changes, hash string) error {
 	if ch.ValidSince != nil {
 		if *ch.ValidSince < s.millis()/1000 {
 			u.ValidSince = max(u.ValidSince, *ch.ValidSince)
+			s.tellEnd(t, u)
 		} else { // "now", as the SDKs say it
 			ends = true
 		}

@@ -40,7 +40,8 @@ type session struct {
 }
 
 // begin adds a session to a change, and returns its tokens, which are good once the change is made. The account must be as it will be then. A
-// session that goes on from another has that one's AuthTime: it is no new proof of who the user is.
+// session that goes on from another has that one's AuthTime: it is no new proof of who the user is. A new one
+// begins no earlier than ValidSince, which may be up to a second ahead.
 func (s *Store) begin(t *txn, u *User, x session) (*Tokens, error) {
 	x.Began = s.millis()
 	if x.AuthTime == 0 || x.AuthTime < u.ValidSince {

@@ -149,11 +149,18 @@ func (s *Store) update(ctx context.Context, project, uid string, f func(t *txn, 
 }
 
 // endSessions makes all refresh tokens and ID tokens of the account worthless. ID tokens know when they began in seconds; the next
-// second is taken, and who signs in before it has begun gets a token that says it had (see issue).
+// second is taken, and who signs in before it has begun gets a token that says it had (see begin).
 func (s *Store) endSessions(t *txn, u *User) {
-	u.ValidSince = max(u.ValidSince, ceilSeconds(s.millis()))
+	now := ceilSeconds(s.millis())
+	// Twice within a second: the one after that. Verifiers allow clocks to be a minute ahead, so there is an end to it.
+	u.ValidSince = max(now, min(u.ValidSince+1, now+30))
 	u.Epoch++
-	t.set(at(t.project).revocation(u.UID), strconv.FormatInt(u.ValidSince, 10))
+	s.tellEnd(t, u)
+}
+
+// tellEnd makes every replica look at the live connections of the account anew.
+func (s *Store) tellEnd(t *txn, u *User) {
+	t.set(at(t.project).revocation(u.UID), strconv.FormatInt(ceilSeconds(s.millis()), 10))
 }
 
 func ceilSeconds(millis int64) int64 { return (millis + 999) / 1000 }
