@@ -40,7 +40,7 @@ func (s *Server) openAuth(ctx context.Context) error {
 		return authError(err)
 	}
 	s.auth.authority, err = auth.New(auth.Options{
-		Keys: s.auth.keys, Projects: s.auth.projects, PublicURL: s.o.PublicURL, Logger: s.log,
+		Keys: s.auth.keys, Projects: s.auth.projects, Users: storedUsers{s}, PublicURL: s.o.PublicURL, Logger: s.log,
 	})
 	if err != nil {
 		return &StartError{Kind: KindOther, What: "the public URL cannot be used", Err: err, Advice: "Give --public-url as https://HOST, the address under which apps and services reach this server."}

@@ -16,6 +16,7 @@ import (
 	"rebase/console/demo"
 	"rebase/gateway/admin"
 	"rebase/gateway/authadmin"
+	"rebase/gateway/identity"
 )
 
 const (
@@ -57,6 +58,8 @@ func (s *Server) routes() http.Handler {
 			s.rtdb.ServeWS(w, r)
 		case path == "/.lp":
 			s.rtdb.ServeLP(w, r)
+		case identity.Handles(r):
+			s.identity.ServeHTTP(w, r)
 		case strings.HasSuffix(path, ".json"):
 			// Before the server's own paths: a database may hold a node of that name.
 			s.rest.ServeHTTP(w, r)

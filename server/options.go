@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"rebase/auth/users"
 )
 
 // Options say what server to start. Data is required; the zero values of the
@@ -24,6 +26,12 @@ type Options struct {
 	PublicURL string
 	// NewRootSecret replaces the root secret, for when it is lost. A closed server makes one at its first start in any case.
 	NewRootSecret bool
+	// Mail says how users get mail.
+	Mail Mail
+	// Project is, in open mode, that of apps whose API key no project has; "" is "demo-project".
+	Project string
+	// Guesses bound the guessing of passwords and the making of accounts; zero values are the defaults.
+	Guesses users.Limits
 	// Demo serves the demo page.
 	Demo bool
 	// Debug serves profiles at /_rebase/debug/pprof/ also to other machines. On an

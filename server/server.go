@@ -11,22 +11,26 @@ import (
 	"time"
 
 	"rebase/audit"
+	"rebase/auth/users"
+	"rebase/gateway/identity"
 	"rebase/gateway/rest"
 	"rebase/gateway/rtdb"
 )
 
 // Server is a running server. Its methods are safe for concurrent use.
 type Server struct {
-	o       Options
-	log     *slog.Logger
-	metrics *metrics
-	data    *data
-	audit   *audit.Log
-	auth    authentication
-	rtdb    *rtdb.Server
-	rest    *rest.Server
-	handler http.Handler
-	http    *httpServer
+	o        Options
+	log      *slog.Logger
+	metrics  *metrics
+	data     *data
+	audit    *audit.Log
+	auth     authentication
+	users    *users.Store
+	identity *identity.Server
+	rtdb     *rtdb.Server
+	rest     *rest.Server
+	handler  http.Handler
+	http     *httpServer
 
 	stopCheckpoints context.CancelFunc
 	checkpoints     sync.WaitGroup
@@ -80,9 +84,13 @@ func open(ctx context.Context, o Options) (*Server, error) {
 	if err = s.openAuth(ctx); err != nil {
 		return nil, errors.Join(err, s.audit.Close(), s.data.close(ctx))
 	}
+	if err = s.openUsers(ctx); err != nil {
+		return nil, errors.Join(err, s.audit.Close(), s.data.close(ctx))
+	}
 	s.metrics.observeData(s.data, func() int64 { return diskUsage(o.FS, o.FS.PathJoin(o.Data, "log")) })
 	s.rtdb = rtdb.New(rtdb.Options{DB: s.data.db, Hub: s.data.hub, Logger: o.Logger, Metrics: s.metrics.connections(), Authenticator: s.authenticator(), AppChecker: s.appChecker()})
 	s.rest = rest.New(rest.Options{DB: s.data.db, Hub: s.data.hub, Logger: o.Logger, Metrics: s.metrics.rest(), Auth: s.authenticator(), AppChecker: s.appChecker()})
+	s.watchUsers()
 	s.handler = s.routes()
 	if o.open() {
 		s.handler = refuseProxies(s.handler)
@@ -160,6 +168,7 @@ func (s *Server) end(ctx context.Context) error {
 
 	s.stopCheckpoints()
 	s.checkpoints.Wait()
+	s.users.Close()
 	// What is under way in the database is finished or refused within this; it
 	// waits for the disk alone.
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
