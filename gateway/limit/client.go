@@ -1,6 +1,9 @@
 package limit
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Client is one connection, or one request. A nil *Client has no limits.
 // Its methods may be called concurrently.
@@ -105,13 +108,23 @@ func (c *Client) key(user clientKey, admin bool) clientKey {
 // Charge counts operations and bytes, and returns how long the client should be left waiting before
 // its next operation. If that were longer than Options.MaxWait nothing is counted, and the error is an *[Exceeded].
 func (c *Client) Charge(operations, bytes int) (wait time.Duration, err error) {
-	return c.charge(operations, bytes, true)
+	if c == nil {
+		return 0, nil
+	}
+	return c.charge(operations, bytes, c.l.o.MaxWait)
+}
+
+// ChargeWithin is Charge for clients that can be kept waiting for so long only.
+func (c *Client) ChargeWithin(most time.Duration, operations, bytes int) (wait time.Duration, err error) {
+	return c.charge(operations, bytes, most)
 }
 
 // Debit counts what the client has had already, whatever it comes to. Its next operation may have to wait for it.
-func (c *Client) Debit(bytes int) { c.charge(0, bytes, false) }
+func (c *Client) Debit(bytes int) { c.charge(0, bytes, forever) }
 
-func (c *Client) charge(operations, bytes int, refuse bool) (wait time.Duration, err error) {
+const forever time.Duration = math.MaxInt64
+
+func (c *Client) charge(operations, bytes int, most time.Duration) (wait time.Duration, err error) {
 	if c == nil {
 		return 0, nil
 	}
@@ -151,9 +164,9 @@ func (c *Client) charge(operations, bytes int, refuse bool) (wait time.Duration,
 		longer(p.by.take(p.limits.Bytes, now, float64(bytes)), p.scope, Bytes)
 	}
 	switch {
-	case wait == 0 || !refuse:
+	case wait == 0 || most == forever:
 		return wait, nil
-	case wait <= l.o.MaxWait:
+	case wait <= most:
 		l.o.Hit(scope, kind, false)
 		return wait, nil
 	}

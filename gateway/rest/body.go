@@ -34,6 +34,7 @@ func (q *request) readBody(limit int64) ([]byte, error) {
 			return nil, &apiError{status: http.StatusServiceUnavailable, msg: msgBusy, header: http.Header{"Retry-After": {"1"}}}
 		}
 		q.held += n
+		q.limits.Debit(int(n))
 	}
 	if len(bytes.TrimSpace(buf.Bytes())) == 0 {
 		return nil, badRequest(msgNoData)

@@ -7,6 +7,7 @@ import (
 
 	"rebase/auth"
 	"rebase/db"
+	"rebase/gateway/limit"
 	"rebase/gateway/ns"
 	"rebase/tree"
 )
@@ -21,6 +22,7 @@ type request struct {
 	identity auth.Identity
 	caller   *db.Caller // the same, for the database
 	params   params
+	limits   *limit.Client
 	held     int64 // of the budget for bodies
 
 	reading  int64 // of the budget for reads
@@ -89,7 +91,11 @@ func (q *request) serve() error {
 	if q.ns, err = ns.Of(q.r); err != nil {
 		return badRequest(err.Error())
 	}
-	if q.identity, err = q.authenticate(); err != nil {
+	id, err := q.authenticate()
+	if err := q.admit(id); err != nil {
+		return err
+	}
+	if q.identity = id; err != nil {
 		return err
 	}
 	if q.caller, err = db.NewCaller(q.identity.Admin, q.open, q.identity.Auth); err != nil {

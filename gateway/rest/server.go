@@ -12,6 +12,7 @@ import (
 	"rebase/auth"
 	"rebase/db"
 	"rebase/gateway/budget"
+	"rebase/gateway/limit"
 	"rebase/live"
 	"rebase/tree"
 )
@@ -25,6 +26,8 @@ type Options struct {
 	Auth auth.Authenticator
 	// AppChecker checks that callers are the project's apps; nil: none need be.
 	AppChecker auth.AppChecker
+	// Limiter bounds what callers take; nil: nothing does.
+	Limiter *limit.Limiter
 	// Logger gets failures of the server, not mistakes of clients. nil discards.
 	Logger *slog.Logger
 	// Metrics are called for each request and stream.
@@ -135,6 +138,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	out := &output{w: w, r: r, stall: s.o.WriteStall}
 	q := &request{Server: s, r: r, out: out, method: effectiveMethod(r)}
 	defer func() {
+		q.limits.Debit(int(out.written))
+		q.limits.Release()
 		s.bodies.Give(q.held)
 		s.reads.Give(q.reading)
 		if m := s.o.Metrics.Request; m != nil {

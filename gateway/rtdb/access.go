@@ -49,6 +49,9 @@ func (c *client) caller() *db.Caller {
 // who it was.
 func (c *client) authenticate(e effect) {
 	id, err := c.srv.o.Authenticator.Authenticate(c.srv.ctx, e.cred)
+	if err == nil && !c.identify(id) {
+		return
+	}
 	if err == nil {
 		err = c.become(id)
 	}
@@ -100,6 +103,9 @@ func (c *client) become(id auth.Identity) error {
 		listeners[i] = ls.l
 	}
 	c.srv.o.Hub.SetCaller(listeners, caller)
+	if id.UID == "" && !id.Admin {
+		_ = c.limits.Identify("", false) // where its address has too many connections it stays what it was
+	}
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"rebase/auth"
 	"rebase/db"
+	"rebase/gateway/limit"
 	"rebase/live"
 	"rebase/query"
 	"rebase/store"
@@ -41,6 +42,7 @@ type client struct {
 	listens listens
 
 	access access // in whose name it acts
+	limits *limit.Client
 
 	// mu guards the rest. It is taken under the database's barrier, so nothing is called with it held that takes that.
 	mu       sync.Mutex
@@ -158,10 +160,15 @@ func (c *client) lost(t transport) {
 
 // receive carries out one message. It returns when the next one may be looked at; an error ends the session.
 func (c *client) receive(from transport, text []byte) error {
+	until, err := c.charge(1, 0) // its bytes have been counted as they came
+	if err != nil {
+		return err
+	}
 	c.work.Lock()
-	err := c.step(from, text)
+	err = c.step(from, text)
 	c.work.Unlock()
 	if err == nil {
+		c.pause(until)
 		c.waitUntil(c.hasRoom)
 	}
 	return err
@@ -380,6 +387,7 @@ func (c *client) listen(e effect) {
 		payload = []byte(`{"w":["no_index"]}`)
 	}
 	f := initialFrame(&e, data)
+	c.limits.Debit(len(f))
 	c.mu.Lock()
 	if f == nil {
 		ls.epoch = c.m.out.join()
@@ -448,7 +456,9 @@ func (c *client) get(e effect) {
 		c.refuse(e.slot, readError(err))
 		return
 	}
-	c.answer(e.slot, "ok", tree.AppendExport(nil, data))
+	text := tree.AppendExport(nil, data)
+	c.limits.Debit(len(text))
+	c.answer(e.slot, "ok", text)
 }
 
 func (c *client) read(e *effect) (*tree.Node, error) {
@@ -667,6 +677,7 @@ func (c *client) end() {
 	c.m.out.abandon() // the wheel knows the client for a while yet
 	c.mu.Unlock()
 	c.sess.End()
+	c.limits.Release()
 	c.srv.remove(c)
 	c.srv.o.Metrics.ConnClosed(c.kind)
 }

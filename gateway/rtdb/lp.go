@@ -241,8 +241,14 @@ func (s *Server) startPolling(w http.ResponseWriter, r *http.Request, q params) 
 		http.Error(w, "too many clients poll", http.StatusServiceUnavailable)
 		return
 	}
+	limits, err := s.o.Limiter.Connect(name, r.RemoteAddr)
+	if err != nil {
+		refuseConnection(w, err)
+		return
+	}
 	s.takeOver(q.get("ls"))
 	c := s.newClient(name, q.get("ls"), "lp")
+	c.limits = limits
 	c.presentAppInURL(q)
 	t := &lpTransport{c: c, id: c.sess.ID(), password: rand.Text(), seen: s.wheel.elapsed()}
 	t.pieces.max = s.o.MaxMessageBytes / 3 * 4
@@ -250,6 +256,7 @@ func (s *Server) startPolling(w http.ResponseWriter, r *http.Request, q params) 
 	s.pollers[t.id] = t
 	s.mu.Unlock()
 	if !c.begin(t, r.Host) {
+		limits.Release()
 		s.removePolling(t)
 		http.Error(w, shuttingDown, http.StatusServiceUnavailable)
 		return
@@ -355,6 +362,7 @@ func (t *lpTransport) take(segments []segment) error {
 		return errEnded
 	}
 	for _, s := range segments {
+		t.c.limits.Debit(len(s.data))
 		messages, err := t.pieces.add(s)
 		for _, m := range messages {
 			t.c.srv.o.Metrics.MessagesIn(1, len(m.text))

@@ -6,6 +6,7 @@ import (
 
 	"rebase/auth"
 	"rebase/db"
+	"rebase/gateway/limit"
 	"rebase/live"
 	"rebase/tree"
 )
@@ -46,6 +47,9 @@ type Options struct {
 	// MaxPipelined bounds the requests of a client that are carried out but not answered; 0: 1024. Beyond it the client's
 	// connection is not read.
 	MaxPipelined int
+
+	// Limiter bounds what a client takes: nil: nothing does.
+	Limiter *limit.Limiter
 
 	Logger  *slog.Logger     // nil: slog.Default()
 	Metrics Metrics          // nil: none

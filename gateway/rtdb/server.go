@@ -13,6 +13,7 @@ import (
 	"rebase/auth"
 	"rebase/db"
 	"rebase/gateway/budget"
+	"rebase/gateway/limit"
 	"rebase/gateway/ns"
 	"rebase/tree"
 )
@@ -82,9 +83,17 @@ func (s *Server) ServeWS(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q := parseParams(r.URL.RawQuery)
+	var limits *limit.Client // of a new session; one that is joined has its own
+	if q.get("s") == "" {
+		if limits, err = s.o.Limiter.Connect(name, r.RemoteAddr); err != nil {
+			refuseConnection(w, err)
+			return
+		}
+	}
 	up := ws.HTTPUpgrader{Timeout: 10 * time.Second}
 	conn, rw, _, err := up.Upgrade(r, w)
 	if err != nil {
+		limits.Release()
 		s.o.Logger.Debug("a WebSocket upgrade failed", "remote", r.RemoteAddr, "err", err)
 		if conn != nil {
 			conn.Close()
@@ -103,10 +112,12 @@ func (s *Server) ServeWS(w http.ResponseWriter, r *http.Request) {
 	}
 	s.takeOver(q.get("ls"))
 	c := s.newClient(name, q.get("ls"), "ws")
+	c.limits = limits
 	c.presentAppInURL(q)
 	c.m.live.mute = !takesPings(r.UserAgent())
 	t := newWS(c, conn, s.flusher())
 	if !c.begin(t, r.Host) {
+		limits.Release()
 		conn.SetWriteDeadline(time.Now().Add(closeWait))
 		conn.Write(appendFrame(nil, ws.OpClose, ws.NewCloseFrameBody(ws.StatusGoingAway, shuttingDown)))
 		conn.Close()

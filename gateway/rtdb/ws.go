@@ -1,8 +1,10 @@
 package rtdb
 
 import (
+	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"sync"
@@ -382,7 +384,10 @@ func (t *wsTransport) consume(b []byte) error {
 		t.in = inbounds.Get().(*inbound)
 		t.in.max = t.c.srv.o.MaxMessageBytes
 	}
-	err := t.in.feed(b, t)
+	until, err := t.c.charge(0, len(b))
+	if err == nil {
+		err = t.in.feed(b, t)
+	}
 	if err == nil && t.in.idle() {
 		t.in.hdr.Reset(nil) // it has seen the whole buffer
 		inbounds.Put(t.in)
@@ -393,7 +398,10 @@ func (t *wsTransport) consume(b []byte) error {
 		held = t.in.held()
 	}
 	if !t.c.srv.unfinished.Resize(&t.held, int64(held)) && err == nil {
-		err = closef(ws.StatusCode(1013), "the server is busy with other large messages; try again")
+		err = closef(statusTryAgain, "the server is busy with other large messages; try again")
+	}
+	if err == nil {
+		t.c.pause(until)
 	}
 	return err
 }
@@ -410,7 +418,11 @@ func (t *wsTransport) stop(err error) {
 	}
 	c := t.c
 	if ce.code != ws.StatusNormalClosure {
-		c.srv.o.Logger.Warn("a connection is closed because of what the client sent", "ns", c.ns,
+		level := slog.LevelWarn
+		if ce.code == statusTryAgain { // there may be many of them, and metrics count them
+			level = slog.LevelDebug
+		}
+		c.srv.o.Logger.Log(context.Background(), level, "a connection is closed because of what the client sent", "ns", c.ns,
 			"session", c.sess.ID(), "remote", t.conn.RemoteAddr(), "code", int(ce.code), "reason", ce.reason)
 	}
 	c.mu.Lock()
