@@ -38,7 +38,7 @@ var floors = [][]string{
 	{"learnedsort/external"}, // the one that reads and writes files
 	{"elle/history", "elle/model", "elle/graph", "elle/polygraph"}, // the checker: no other package uses it
 	{"elle/anomaly", "elle/gen"},
-	{"elle/cycle", "elle/listappend", "elle/register", "elle/simple"},
+	{"elle/cycle", "elle/listappend", "elle/register", "elle/simple", "elle/linear"},
 	{"elle"},
 	{"elle/"},
 	{"elle/drive"},
@@ -91,6 +91,7 @@ var onlyHere = map[string][]string{
 	"github.com/alecthomas/kong":           {"cmd/rebase"},
 	"go.yaml.in/yaml/v3":                   {"rules/caseyaml"},
 	"github.com/schollz/progressbar/":      {"cmd/rebase"},
+	"github.com/anishathalye/porcupine":    {"elle/linear"},
 }
 
 // transfer speaks HTTP to any server of the API, so it must not lean on this one.
