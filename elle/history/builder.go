@@ -84,10 +84,12 @@ var evTypes = map[string]evType{"invoke": evInvoke, "ok": evOK, "fail": evFail, 
 
 // NewBuilder makes an empty one.
 func NewBuilder() *Builder {
-	return &Builder{
+	b := &Builder{
 		keyMap: map[Value]Key{}, fOf: map[string]uint16{}, procs: map[int64]int32{},
 		pending: map[int32]*pending{},
 	}
+	b.f("") // 0: what has no name
+	return b
 }
 
 // Add adds an entry. Its error, an *Error without a line, says which field is wrong; the
@@ -274,9 +276,6 @@ func (b *Builder) invoke(ev *event) error {
 	op := int32(len(h.Ops))
 	o := Op{Type: Info, F: ev.f, Process: NoProcess, Invoke: int32(len(h.events)), Complete: NoEvent,
 		Val: ev.val, Arg: ev.val}
-	if !ev.hasF {
-		o.F = b.f("")
-	}
 	if ev.known {
 		o.Process = b.processIndex(ev.process)
 		if other := b.open[o.Process]; other != 0 {

@@ -2,6 +2,7 @@ package history
 
 import (
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"strings"
 )
@@ -65,7 +66,7 @@ func (d Datum) edn(b *strings.Builder) {
 	case Float, Symbol:
 		b.WriteString(d.Text)
 	case String:
-		b.WriteString(strconv.Quote(d.Text))
+		quote(b, d.Text)
 	case Keyword:
 		b.WriteByte(':')
 		b.WriteString(d.Text)
@@ -76,6 +77,29 @@ func (d Datum) edn(b *strings.Builder) {
 	case Map:
 		d.seq(b, "{", "}")
 	}
+}
+
+// quote writes a string as EDN has it.
+func quote(b *strings.Builder, s string) {
+	b.WriteByte('"')
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '"' || c == '\\':
+			b.WriteByte('\\')
+			b.WriteByte(c)
+		case c == '\n':
+			b.WriteString(`\n`)
+		case c == '\t':
+			b.WriteString(`\t`)
+		case c == '\r':
+			b.WriteString(`\r`)
+		case c < 0x20:
+			fmt.Fprintf(b, `\u%04x`, c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	b.WriteByte('"')
 }
 
 func (d Datum) seq(b *strings.Builder, open, end string) {
