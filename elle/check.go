@@ -8,9 +8,11 @@ import (
 	"rebase/elle/anomaly"
 	"rebase/elle/cycle"
 	"rebase/elle/history"
+	"rebase/elle/linear"
 	"rebase/elle/listappend"
 	"rebase/elle/model"
 	"rebase/elle/register"
+	"rebase/elle/simple"
 )
 
 // Check checks a history. Its error is ctx's, or says what is wrong with the options: a
@@ -42,6 +44,22 @@ func (r *Result) check(ctx context.Context, want map[model.Anomaly]bool, o *Opti
 	case RWRegister:
 		a = register.Check(r.h, register.Options{WFRKeys: o.WFRKeys, SequentialKeys: o.SequentialKeys,
 			LinearizableKeys: o.LinearizableKeys, Order: o.Order})
+	case RegisterSessions:
+		a = &anomaly.Analysis{}
+		if slices.Contains(o.Models, "causal") { // with sessions, as this workload has it
+			want[model.CausalCycle] = true
+		}
+		r.takeDecisions(register.Sessions(r.h))
+	case Set, SetFull, Counter, Bank, LongFork, Comments:
+		a = simple.Check(r.h, string(o.Workload))
+		wantAll(want, a)
+	case Keys, Register, CASRegister, Mutex, KV:
+		bound := o.Time
+		if bound <= 0 {
+			bound = defaultTime
+		}
+		a = linear.Check(r.h, string(o.Workload), bound)
+		wantAll(want, a)
 	default:
 		return fmt.Errorf("no workload is called %q", o.Workload)
 	}
@@ -71,6 +89,9 @@ func (r *Result) check(ctx context.Context, want map[model.Anomaly]bool, o *Opti
 		r.Undecided = out.Undecided
 		r.Stats.Components, r.Stats.Largest = out.Components, out.Largest
 		r.Stats.Edges = g.Edges()
+	}
+	if o.Workload == RWRegister && !o.NoDecision {
+		r.decide(want)
 	}
 	return ctx.Err()
 }

@@ -35,6 +35,7 @@ type object struct {
 	AlsoNot   []model.Model               `json:"also-not"`
 	Possible  []model.Model               `json:"strongest-possible"`
 	Undecided []model.Anomaly             `json:"not-decided,omitempty"`
+	Decided   map[model.Model]string      `json:"decided,omitempty"`
 	Warnings  []string                    `json:"warnings,omitempty"`
 }
 
@@ -46,6 +47,12 @@ func (r *Result) object(file string) *object {
 	// What makes a verdict unknown is told where what makes it false is.
 	for _, t := range r.Unknown {
 		o.Types = append(o.Types, t)
+	}
+	for _, d := range r.Decided {
+		if o.Decided == nil {
+			o.Decided = map[model.Model]string{}
+		}
+		o.Decided[d.Model] = d.Verdict
 	}
 	for _, a := range r.Anomalies {
 		o.Anomalies[a.Type] = append(o.Anomalies[a.Type], r.finding(a))

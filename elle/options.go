@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"rebase/elle/model"
 )
@@ -22,11 +23,24 @@ const (
 	Bank       Workload = "bank"        // money is moved between accounts, which are read
 	LongFork   Workload = "long-fork"   // keys are written once, and read in groups
 	Comments   Workload = "comments"    // what was added before must be seen with what was added after
+
+	// RegisterSessions is of transactions on registers, of which only the order within each
+	// session is known. It is held against read-committed, read-atomic and causal as Biswas and Enea define
+	// them; other models are not looked at.
+	RegisterSessions Workload = "register-sessions"
+
+	// Of the following the linearizability of single objects is decided.
+	Keys        Workload = "keys"         // list-append or rw-register transactions, each key alone
+	Register    Workload = "register"     // one register is read and written
+	CASRegister Workload = "cas-register" // also by compare-and-set
+	Mutex       Workload = "mutex"        // a lock is acquired and released
+	KV          Workload = "kv"           // keys hold strings that are put, appended to and got
 )
 
 // Workloads are all of them.
 func Workloads() []Workload {
-	return []Workload{ListAppend, RWRegister, Set, SetFull, Counter, Bank, LongFork, Comments}
+	return []Workload{ListAppend, RWRegister, Set, SetFull, Counter, Bank, LongFork, Comments, RegisterSessions,
+		Keys, Register, CASRegister, Mutex, KV}
 }
 
 // ParseWorkload finds a workload by its name.
@@ -65,6 +79,9 @@ type Options struct {
 	// versions explains the history. It is the one thing that may take long.
 	NoDecision bool
 
+	// Time bounds the search for linearizations; 0 is 30 seconds.
+	Time time.Duration
+
 	// Witnesses is how many anomalies of a type the result holds; 0 is 8, negative is all.
 	// All are counted.
 	Witnesses int
@@ -72,7 +89,10 @@ type Options struct {
 	Budget int
 }
 
-const defaultWitnesses = 8
+const (
+	defaultWitnesses = 8
+	defaultTime      = 30 * time.Second
+)
 
 func (o *Options) witnesses() int {
 	switch {

@@ -43,6 +43,8 @@ type Result struct {
 	Unknown []model.Anomaly
 	// Undecided are anomalies that were not looked for to the end: see Options.Budget.
 	Undecided []model.Anomaly
+	// Decided tells, of registers, which models hold in some order of versions.
+	Decided []Decision
 	// Warnings tell what had to be assumed.
 	Warnings []string
 	Stats    Stats

@@ -64,6 +64,12 @@ func Solve(p *Problem) Result {
 	return Result{Verdict: Refuted, Tries: v.tries}
 }
 
+// Guess tells whether the order of Likely is a solution. It takes linear time, and no more memory than the problem.
+func Guess(p *Problem) bool {
+	v := &solver{p: p, s: newState(p)}
+	return v.guess(p.Likely)
+}
+
 // edges calls f for the edges that follow if one writer of an object comes before another.
 func (p *Problem) edges(object, first, second int, f func(Edge)) {
 	o := &p.Objects[object]

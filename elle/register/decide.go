@@ -2,6 +2,7 @@ package register
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"rebase/elle/anomaly"
@@ -24,33 +25,29 @@ type Decision struct {
 // Limits bound Decide. The zero value has the bounds of package polygraph.
 type Limits struct {
 	MaxBytes, MaxTries int
+	// Want are the anomalies whose absence is of interest: a model is decided only if the name of its refutation
+	// is among them. Nil means all.
+	Want map[model.Anomaly]bool
 }
 
-// The models that Decide knows, and what their refutation is called. Each that follows another in its group is stronger.
-var (
-	weakModels = []struct {
-		model    model.Model
-		anomaly  model.Anomaly
-		causal   bool
-		sessions bool
-	}{
-		{"read-atomic", model.FracturedRead, false, false},
-		{"causal-cerone", model.CausalCycle, true, false},
-	}
-	strongModels = []struct {
-		model    model.Model
-		anomaly  model.Anomaly
-		snapshot bool
-		rel      graph.Rel // Process, Realtime or 0
-	}{
-		{"snapshot-isolation", "PL-SI-cycle-exists", true, 0},
-		{"strong-session-snapshot-isolation", "strong-session-snapshot-isolation-cycle-exists", true, graph.Process},
-		{"strong-snapshot-isolation", "strong-snapshot-isolation-cycle-exists", true, graph.Realtime},
-		{"serializable", "PL-3-cycle-exists", false, 0},
-		{"strong-session-serializable", "strong-session-serializable-cycle-exists", false, graph.Process},
-		{"strong-serializable", "PL-SS-cycle-exists", false, graph.Realtime},
-	}
-)
+// The models that Decide knows, and what their refutation is called. Weaker ones come first.
+var decided = []struct {
+	model    model.Model
+	anomaly  model.Anomaly
+	weak     bool // of the kind of type weak
+	causal   bool
+	snapshot bool
+	rel      graph.Rel // Process, Realtime or 0
+}{
+	{"read-atomic", model.FracturedRead, true, false, false, 0},
+	{"causal-cerone", model.CausalCycle, true, true, false, 0},
+	{"snapshot-isolation", "PL-SI-cycle-exists", false, false, true, 0},
+	{"serializable", "PL-3-cycle-exists", false, false, false, 0},
+	{"strong-session-snapshot-isolation", "strong-session-snapshot-isolation-cycle-exists", false, false, true, graph.Process},
+	{"strong-session-serializable", "strong-session-serializable-cycle-exists", false, false, false, graph.Process},
+	{"strong-snapshot-isolation", "strong-snapshot-isolation-cycle-exists", false, false, true, graph.Realtime},
+	{"strong-serializable", "PL-SS-cycle-exists", false, false, false, graph.Realtime},
+}
 
 // Decide decides read atomic, causal consistency, snapshot isolation and serializability, the last two also with the order
 // in sessions and with real time.
@@ -59,64 +56,75 @@ func Decide(h *history.History, l Limits) []Decision {
 }
 
 func (x *index) decide(l Limits) []Decision {
-	var out []Decision
-	all := func(v polygraph.Verdict, a *anomaly.Anomaly) []Decision {
-		for _, m := range weakModels {
-			out = append(out, Decision{m.model, v, a})
+	out := make([]Decision, len(decided))
+	done := make([]bool, len(decided))
+	for i, m := range decided {
+		out[i].Model = m.model
+		done[i] = l.Want != nil && !l.Want[m.anomaly]
+	}
+	asked := slices.Clone(done)
+	settle := func(i int, v polygraph.Verdict, a *anomaly.Anomaly) {
+		out[i].Verdict, out[i].Witness, done[i] = v, a, true
+		for j := range out { // what holds there holds for all that is weaker, and what fails there fails for all that is stronger
+			switch {
+			case done[j]:
+			case v == polygraph.Proved && decided[i].model.Implies(decided[j].model),
+				v == polygraph.Refuted && decided[j].model.Implies(decided[i].model):
+				out[j].Verdict, done[j] = v, true
+			}
 		}
-		for _, m := range strongModels {
-			out = append(out, Decision{m.model, v, a})
+	}
+	if verdict, a := x.obvious(); verdict != polygraph.Proved {
+		for i := range out {
+			out[i].Verdict, out[i].Witness, done[i] = verdict, a, true
 		}
-		return out
+	}
+	solve := func(i int) {
+		m := decided[i]
+		if m.weak {
+			v, a := x.weak(m.causal, false)
+			if a != nil {
+				a.Type = m.anomaly
+			}
+			settle(i, v, a)
+			return
+		}
+		r := polygraph.Solve(x.problem(m.snapshot, m.rel, l))
+		var a *anomaly.Anomaly
+		if r.Verdict == polygraph.Refuted {
+			a = x.contradiction(m.anomaly, m.rel, r)
+		}
+		settle(i, r.Verdict, a)
+	}
+	// The strongest may settle them all.
+	if i := len(out) - 1; !done[i] && polygraph.Guess(x.problem(decided[i].snapshot, decided[i].rel, l)) {
+		settle(i, polygraph.Proved, nil)
+	}
+	for i := range out {
+		if !done[i] {
+			solve(i)
+		}
+	}
+	kept := out[:0]
+	for i, d := range out {
+		if !asked[i] {
+			kept = append(kept, d)
+		}
+	}
+	return kept
+}
+
+// obvious says what can be said without looking at more than one transaction: Proved means nothing.
+func (x *index) obvious() (polygraph.Verdict, *anomaly.Anomaly) {
+	for _, a := range append(x.insides(), x.badReads()...) {
+		return polygraph.Refuted, &a // contradicts all of them
 	}
 	for v := range x.key {
 		if x.doubled[v] && x.readersAt[v] < x.readersAt[v+1] {
-			return all(polygraph.NotDecided, nil) // nobody can tell what was read
+			return polygraph.NotDecided, nil // nobody can tell what was read
 		}
 	}
-	// What a single transaction shows contradicts all of them.
-	for _, a := range append(x.insides(), x.badReads()...) {
-		return all(polygraph.Refuted, &a)
-	}
-	verdicts := map[model.Model]polygraph.Verdict{}
-	for _, m := range weakModels {
-		v, a := x.weak(m.causal, m.sessions)
-		if a != nil {
-			a.Type = m.anomaly
-		}
-		verdicts[m.model] = v
-		out = append(out, Decision{m.model, v, a})
-	}
-	// The strongest first: what holds there holds everywhere.
-	strong := make([]Decision, len(strongModels))
-	for i := len(strongModels) - 1; i >= 0; i-- {
-		m := strongModels[i]
-		d := Decision{Model: m.model}
-		for j := i + 1; j < len(strongModels); j++ {
-			if strong[j].Verdict == polygraph.Proved && strongModels[j].model.Implies(m.model) {
-				d.Verdict = polygraph.Proved
-			}
-		}
-		if d.Verdict != polygraph.Proved {
-			p := x.problem(m.snapshot, m.rel, l)
-			r := polygraph.Solve(p)
-			d.Verdict = r.Verdict
-			if r.Verdict == polygraph.Refuted {
-				d.Witness = x.contradiction(m.anomaly, m.rel, r)
-			}
-		}
-		strong[i] = d
-	}
-	// And what fails fails in everything above.
-	for i := range strong {
-		for j := range strong[:i] {
-			if strong[j].Verdict == polygraph.Refuted && strong[i].Verdict == polygraph.NotDecided &&
-				strong[i].Model.Implies(strong[j].Model) {
-				strong[i].Verdict = polygraph.Refuted
-			}
-		}
-	}
-	return append(out, strong...)
+	return polygraph.Proved, nil
 }
 
 // weak decides read atomic or causal consistency.
@@ -168,7 +176,7 @@ func Sessions(h *history.History) []Decision {
 		out = append(out, Decision{m.model, v, a})
 	}
 	if out[0].Witness != nil && out[0].Witness.Type == "" {
-		out[0].Witness.Type = model.G1c.Process()
+		out[0].Witness.Type = "PL-2-cycle-exists"
 	}
 	return out
 }
@@ -265,7 +273,7 @@ func (x *index) knowRealtime(p *polygraph.Problem) {
 func (x *index) contradiction(name model.Anomaly, rel graph.Rel, r polygraph.Result) *anomaly.Anomaly {
 	a := &anomaly.Anomaly{Type: name}
 	if r.Cycle == nil {
-		a.Text = fmt.Sprintf("No order of the versions satisfies the model: each of %d ways to choose among those that nothing forces ends in a cycle.", r.Tries)
+		a.Text = fmt.Sprintf("No order of the versions satisfies the model: each of %d ways to choose among those that nothing forces ends in a cycle", r.Tries)
 		return a
 	}
 	steps := x.collapse(r.Cycle)
