@@ -15,16 +15,15 @@ const mostWork = 100
 
 // Whoever knows the sampler can make the sample lie. Each of these does it to one of the decisions. The work stays bounded.
 func TestLyingSamplesDoNotMakeItQuadratic(t *testing.T) {
-	const n = 1 << 17
+	const n = 1 << 16
 	r := seeded(1)
 	sampled := map[int]bool{}
 	{
 		// The places that sampleOf looks at.
 		m := min(max(n/64, 128), 1<<16)
-		step := n / m
-		jitter := newJitter(n)
-		for i := range m {
-			sampled[i*step+jitter.below(step)] = true
+		places := newStretches(n, m)
+		for range m {
+			sampled[places.next()] = true
 		}
 		seen := make([][1]uint64, n)
 		for i := range sampled {

@@ -1,5 +1,7 @@
 package learnedsort
 
+import "math"
+
 // A CDF is a model of how keys are distributed: for any key, the share of keys that lie before it.
 // It is monotonic. It is made by [Train] and does not change; it is safe for concurrent use.
 type CDF[K Key] struct {
@@ -20,11 +22,10 @@ func Train[K Key](keys []K) *CDF[K] {
 		c.model.point(kindOf[K](), 0)
 		return c
 	}
-	step := len(keys) / m
-	jitter := newJitter(len(keys))
 	sample := make([][1]uint64, m)
+	stretches := newStretches(len(keys), m)
 	for i := range sample {
-		sample[i][0] = Order(keys[i*step+jitter.below(step)])
+		sample[i][0] = Order(keys[stretches.next()])
 	}
 	var s sorter[[1]uint64]
 	s.sortEncoded(sample)
@@ -34,8 +35,18 @@ func Train[K Key](keys []K) *CDF[K] {
 		c.model.point(kind, sample[0][0])
 		return c
 	}
-	c.model.fit(kind, sample)
-	c.model.train(sample)
+	// Unlike a sort, which only needs even buckets, take the feature that brings the model nearest.
+	best := uint64(math.MaxUint64)
+	for f := range features {
+		m := spline{}
+		if !m.frame(kind, f, sample[0][0], sample[len(sample)-1][0]) {
+			continue
+		}
+		m.train(sample)
+		if far := m.misfit(sample); far < best {
+			best, c.model = far, m
+		}
+	}
 	return c
 }
 
@@ -67,7 +78,7 @@ func (c *CDF[K]) Sort(x []K) {
 // Quantile returns the key before which lies the share q, from 0 to 1, of all keys. It need not be one of the keys.
 func (c *CDF[K]) Quantile(q float64) K {
 	share := uint32(min(max(q, 0), 1) * (1<<32 - 1))
-	return decoded[K](c.model.first(func(k uint64) bool { return c.model.share(k) >= share }))
+	return bound[K](c.model.first(func(k uint64) bool { return c.model.share(k) >= share }))
 }
 
 // Part returns in which of a number of parts a key falls, from 0 up to parts-1. Parts have about equally many
@@ -84,7 +95,7 @@ func (c *CDF[K]) Split(parts int) []K {
 	}
 	bounds := make([]K, parts-1)
 	for i := range bounds {
-		bounds[i] = decoded[K](c.model.first(func(k uint64) bool { return c.model.part(k, parts) > i }))
+		bounds[i] = bound[K](c.model.first(func(k uint64) bool { return c.model.part(k, parts) > i }))
 	}
 	return bounds
 }
@@ -93,6 +104,17 @@ func (c *CDF[K]) Split(parts int) []K {
 func (s *spline) point(kind kind, k uint64) {
 	*s = spline{kind: kind, feature: affine, lo: k, hi: k}
 	s.knots[cells] = 1<<32 - 1
+}
+
+// bound returns the first key that is not before an encoded one. Order gives all NaNs one number, so what lies
+// between that and the first number proper is not a key.
+func bound[K Key](k uint64) K {
+	if kindOf[K]() == float {
+		if first := Order(math.Inf(-1)); k > Order(math.NaN()) && k < first {
+			k = first
+		}
+	}
+	return decoded[K](k)
 }
 
 // part is Part for encoded keys. The last key seen and those after it are in the last part.

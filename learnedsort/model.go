@@ -51,6 +51,7 @@ type spline struct {
 // makes no sense for them.
 func (s *spline) frame(kind kind, f feature, lo, hi uint64) bool {
 	s.kind, s.feature = kind, f
+	s.shift, s.mult, s.base, s.scale = 0, 0, 0, 0
 	if f == value {
 		if kind != float {
 			return false
@@ -170,4 +171,18 @@ func (s *spline) imbalance(sample [][1]uint64, direct bool) float64 {
 	// The keys of an even bucket of mean size μ see μ+1 of them.
 	mean := float64(distinct) / float64(uint(1)<<b)
 	return float64(squares) / float64(distinct) / (mean + 1)
+}
+
+// misfit is the largest difference between the share that the model gives a key of a sorted sample, and
+// the share that lies before it in the sample, as a share of 2^32.
+func (s *spline) misfit(sample [][1]uint64) uint64 {
+	worst := uint64(0)
+	for i, k := range sample {
+		if i > 0 && k == sample[i-1] {
+			continue
+		}
+		is, says := uint64(i)<<32/uint64(len(sample)), uint64(s.share(k[0]))
+		worst = max(worst, max(is, says)-min(is, says))
+	}
+	return worst
 }

@@ -220,11 +220,10 @@ func (s *spline) fit(kind kind, sample [][1]uint64) (imbalance float64, direct b
 // sampleOf draws keys, one from each stretch of a, and sorts them.
 func sampleOf[T item](a []T) [][1]uint64 {
 	m := min(max(len(a)/64, 128), 1<<16)
-	step := len(a) / m
 	sample := make([][1]uint64, m, 2*m)
-	jitter := newJitter(len(a))
+	stretches := newStretches(len(a), m)
 	for i := range sample {
-		sample[i][0] = a[i*step+jitter.below(step)][0]
+		sample[i][0] = a[stretches.next()][0]
 	}
 	if m < 1024 {
 		mergesort(sample, sample[m:2*m])
@@ -259,4 +258,20 @@ func (j *jitter) below(n int) int {
 	z = (z ^ z>>27) * 0x94d049bb133111eb
 	hi, _ := bits.Mul64(z^z>>31, uint64(n))
 	return int(hi)
+}
+
+// stretches draws one place from each of m stretches that together are n long.
+type stretches struct {
+	jitter  jitter
+	i, m, n uint64
+}
+
+func newStretches(n, m int) *stretches {
+	return &stretches{jitter: newJitter(n), m: uint64(m), n: uint64(n)}
+}
+
+func (s *stretches) next() int {
+	from := s.i * s.n / s.m
+	s.i++
+	return int(from) + s.jitter.below(int(s.i*s.n/s.m-from))
 }
