@@ -23,6 +23,7 @@ const (
 
 type elleCmd struct {
 	Check elleCheckCmd `cmd:"" help:"Find the isolation anomalies in histories of transactions."`
+	Gen   elleGenCmd   `cmd:"" help:"Generate the history of a simulated store at a level of isolation."`
 }
 
 type elleCheckCmd struct {

@@ -104,6 +104,19 @@ type Options struct {
 	Inject []string
 }
 
+// Check tells whether Run would accept the options.
+func (o Options) Check() error {
+	if err := o.defaults(); err != nil {
+		return err
+	}
+	for _, name := range o.Inject {
+		if _, err := newInjection(o.Workload, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (o *Options) defaults() error {
 	if o.Level >= levels {
 		return fmt.Errorf("no level %d", o.Level)
