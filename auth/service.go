@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// accessPrefix begins access tokens. What follows is a JWT with its dots replaced: to the SDKs an access token is opaque, and those that
-	// look into it would take one that is a JWT for a user's.
-	accessPrefix = "rbat_"
+	// accessPrefix begins access tokens, and a JWT follows. So they have four parts: the SDKs take what is a JWT with an "iat" for a user's token, and this for
+	// the opaque thing that an access token is to them. The JavaScript SDK decodes the first part, and complains of one that is not base64.
+	accessPrefix = "rbat."
 	accessTyp    = "at+jwt"
 	accessIssuer = "rebase"
 	accessAud    = "rebase/admin"
@@ -70,7 +70,7 @@ func (a *Authority) Exchange(_ context.Context, assertion string) (accessToken s
 	if err != nil {
 		return "", 0, err
 	}
-	return accessPrefix + strings.ReplaceAll(signed, ".", "~"), AccessLifetime, nil
+	return accessPrefix + signed, AccessLifetime, nil
 }
 
 // isTokenAudience tells whether an assertion's audience is this server's token endpoint. Some SDKs name Google's, whatever the key file says.
@@ -109,7 +109,7 @@ func (p *presented) byAccount(email string) error {
 // accessToken is what Exchange has given out. The service account must still be there.
 func (p *presented) accessToken(text string) (Identity, error) {
 	var err error
-	if p.t, err = token.Parse(strings.ReplaceAll(text, "~", ".")); err != nil {
+	if p.t, err = token.Parse(text); err != nil {
 		return Identity{}, invalid("the access token cannot be read: %v", err)
 	}
 	k, ok := p.a.o.Keys.Key(p.t.KID)
