@@ -213,11 +213,24 @@ func (s *Store) idToken(project string, u *User, x *session) (string, error) {
 	claims["iss"], claims["aud"] = Issuer(project), project
 	claims["sub"], claims["user_id"] = u.UID, u.UID
 	claims["auth_time"], claims["iat"], claims["exp"] = x.AuthTime, now.Unix(), now.Add(TokenLifetime).Unix()
+	if s.o.Open {
+		return unsigned(claims)
+	}
 	id, err := s.o.Keys.Sign(claims)
 	if err != nil {
 		return "", fmt.Errorf("users: signing an ID token: %w", err)
 	}
 	return id, nil
+}
+
+// unsigned makes a token as the emulator's are: an Admin SDK that believes to speak to one takes no other.
+func unsigned(claims map[string]any) (string, error) {
+	body, err := json.Marshal(claims)
+	if err != nil {
+		return "", fmt.Errorf("users: %w", err)
+	}
+	e := base64.RawURLEncoding.EncodeToString
+	return e([]byte(`{"alg":"none","typ":"JWT"}`)) + "." + e(body) + ".", nil
 }
 
 // claimed is what an ID token of ours says of its session.
@@ -236,12 +249,14 @@ func (s *Store) checkIDToken(project, text string) (*User, *claimed, error) {
 	if err != nil {
 		return nil, nil, failf(InvalidIDToken, "%v", err)
 	}
-	key, ok := s.o.Keys.Key(t.KID)
-	if !ok {
-		return nil, nil, failf(InvalidIDToken, "it was not signed here, or too long ago")
-	}
-	if err := t.Verify(key); err != nil {
-		return nil, nil, failf(InvalidIDToken, "%v", err)
+	if !s.o.Open {
+		key, ok := s.o.Keys.Key(t.KID)
+		if !ok {
+			return nil, nil, failf(InvalidIDToken, "it was not signed here, or too long ago")
+		}
+		if err := t.Verify(key); err != nil {
+			return nil, nil, failf(InvalidIDToken, "%v", err)
+		}
 	}
 	times, err := t.Times()
 	if err != nil {

@@ -54,7 +54,7 @@ type Options struct {
 	Limits Limits
 	// RecentLogin is how old a sign-in may be for what needs a recent one; 0 is 5 minutes.
 	RecentLogin time.Duration
-	// Open has the conventions of an emulator: unsigned custom tokens and ID tokens are believed, and codes are kept in plain for Codes.
+	// Open has the conventions of an emulator: tokens are not signed, and believed without a signature, and codes are kept in plain for Codes.
 	Open bool
 
 	Now    func() time.Time // nil: time.Now
