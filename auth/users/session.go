@@ -212,7 +212,8 @@ func (s *Store) idToken(project string, u *User, x *session) (string, error) {
 	claims["firebase"] = fb
 	claims["iss"], claims["aud"] = Issuer(project), project
 	claims["sub"], claims["user_id"] = u.UID, u.UID
-	claims["auth_time"], claims["iat"], claims["exp"] = x.AuthTime, now.Unix(), now.Add(TokenLifetime).Unix()
+	// Some SDKs compare "iat", not "auth_time", with the time since when tokens are valid.
+	claims["auth_time"], claims["iat"], claims["exp"] = x.AuthTime, max(now.Unix(), x.AuthTime), now.Add(TokenLifetime).Unix()
 	if s.o.Open {
 		return unsigned(claims)
 	}
