@@ -13,6 +13,8 @@ import (
 	"rebase/elle"
 	"rebase/elle/history"
 	"rebase/elle/model"
+	"rebase/elle/picture"
+	"rebase/elle/report"
 )
 
 // Exit codes of elle check beside exitUsage. They are documented in docs/elle.md.
@@ -38,8 +40,11 @@ type elleCheckCmd struct {
 	SequentialKeys   bool `help:"rw-register: each key by itself is sequentially consistent."`
 	LinearizableKeys bool `help:"rw-register: each key by itself is linearizable."`
 
-	JSON      bool `name:"json" help:"Print an object a line and file: file, valid (true, false or \"unknown\"), anomaly-types, anomalies, not, also-not."`
-	Witnesses int  `default:"8" help:"Anomalies of a type to show; all are counted (${default}). 0 shows all." placeholder:"N"`
+	JSON      bool   `name:"json" help:"Print an object a line and file: file, valid (true, false or \"unknown\"), anomaly-types, anomalies, not, also-not."`
+	Report    string `help:"Write a page of HTML about all files: verdicts, explanations and pictures. It needs nothing else." placeholder:"FILE"`
+	SVG       string `name:"svg" help:"Draw each cycle that is shown as SVG into this folder." placeholder:"DIR"`
+	DOT       string `name:"dot" help:"Write each cycle that is shown for Graphviz into this folder." placeholder:"DIR"`
+	Witnesses int    `default:"8" help:"Anomalies of a type to show; all are counted (${default}). 0 shows all." placeholder:"N"`
 }
 
 // Help is shown by --help below the flags' purpose.
@@ -95,29 +100,96 @@ func (c *elleCheckCmd) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	code := exitOK
-	for _, name := range c.Files {
-		h, err := readHistory(std, name, format)
+	var files []report.File
+	for i, name := range c.Files {
+		r, err := c.check(ctx, std, name, format, o)
 		if err != nil {
-			fmt.Fprintf(std.err, "rebase: %v\n", inHistory(name, err))
+			fmt.Fprintf(std.err, "rebase: %v\n", err)
 			code = exitUsage
-			continue
+		} else {
+			switch {
+			case r.Valid == elle.Inconsistent && code != exitUsage:
+				code = exitAnomalies
+			case r.Valid == elle.Unknown && code == exitOK:
+				code = exitUnknown
+			}
+			if err := c.print(std.out, name, r); err != nil {
+				return err
+			}
+			if err := c.draw(i, name, r); err != nil {
+				return err
+			}
 		}
-		r, err := elle.Check(ctx, h, o)
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+		if c.Report != "" {
+			files = append(files, report.File{Name: name, Result: r, Err: err})
 		}
-		if err := c.print(std.out, name, r); err != nil {
+	}
+	if c.Report != "" {
+		if err := writeReport(c.Report, files); err != nil {
 			return err
-		}
-		switch {
-		case r.Valid == elle.Inconsistent && code != exitUsage:
-			code = exitAnomalies
-		case r.Valid == elle.Unknown && code == exitOK:
-			code = exitUnknown
 		}
 	}
 	if code != exitOK {
 		return &silentError{code}
+	}
+	return nil
+}
+
+func (c *elleCheckCmd) check(ctx context.Context, std streams, name string, format history.Format, o elle.Options) (*elle.Result, error) {
+	h, err := readHistory(std, name, format)
+	if err != nil {
+		return nil, inHistory(name, err)
+	}
+	r, err := elle.Check(ctx, h, o)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return r, nil
+}
+
+func writeReport(name string, files []report.File) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	if err := errors.Join(report.Write(f, files), f.Close()); err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	return nil
+}
+
+// draw writes the pictures of the i-th file.
+func (c *elleCheckCmd) draw(i int, name string, r *elle.Result) error {
+	if c.SVG == "" && c.DOT == "" {
+		return nil
+	}
+	base := strings.TrimSuffix(filepath.Base(name), ".gz")
+	base = strings.TrimSuffix(base, filepath.Ext(base))
+	if len(c.Files) > 1 {
+		base = fmt.Sprintf("%d-%s", i+1, base) // files of several folders may have one name
+	}
+	count := map[model.Anomaly]int{}
+	for _, a := range r.Anomalies {
+		p, ok := picture.Of(r.History(), a)
+		if !ok {
+			continue
+		}
+		count[a.Type]++
+		stem := fmt.Sprintf("%s-%s-%d", base, a.Type, count[a.Type])
+		for _, out := range []struct {
+			dir, ext string
+			draw     func() []byte
+		}{{c.SVG, ".svg", p.SVG}, {c.DOT, ".dot", p.DOT}} {
+			if out.dir == "" {
+				continue
+			}
+			if err := os.MkdirAll(out.dir, 0o777); err != nil {
+				return err
+			}
+			if err := os.WriteFile(filepath.Join(out.dir, stem+out.ext), out.draw(), 0o666); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

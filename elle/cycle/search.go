@@ -243,7 +243,7 @@ func (s *search) realtime(from, to int, t1, t2 string) string {
 	end, begin := s.h.Ops[from].Complete, s.h.Ops[to].Invoke
 	when := "before"
 	if t0, ok := s.h.Time(end); ok {
-		if t, _ := s.h.Time(begin); t >= t0 {
+		if t, _ := s.h.Time(begin); t > t0 {
 			when = fmt.Sprintf("%.3f seconds before", float64(t-t0)/1e9)
 		}
 	}

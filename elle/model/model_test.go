@@ -146,3 +146,19 @@ func TestParse(t *testing.T) {
 		t.Error("eventual consistency is a model")
 	}
 }
+
+// Whatever a checker can report must be explained to its reader.
+func TestMeanings(t *testing.T) {
+	for _, a := range []Anomaly{G0, G1a, G1b, G1c, GSingle, GNonadjacent, G2Item, LostUpdate, DirtyUpdate, Internal,
+		FutureRead, Duplicates, IncompatibleOrder, CyclicVersions, GarbageRead, FracturedRead, CausalCycle, EmptyGraph,
+		DuplicateWrites, NotDecided, "PL-SI-cycle-exists"} {
+		if a.Meaning() == "" {
+			t.Errorf("nobody says what %s is", a)
+		}
+	}
+	for _, a := range []Anomaly{G0, G1c, GSingle, GNonadjacent, G2Item, FracturedRead, CausalCycle} {
+		if a.Process().Meaning() == a.Meaning() || a.Realtime().Meaning() == "" {
+			t.Errorf("nobody says what the variants of %s are", a)
+		}
+	}
+}
