@@ -187,10 +187,22 @@ type reader struct {
 // Revoke ends the streams of a user whose credential was issued before a moment: the user has been deleted or disabled, or
 // its tokens have been revoked.
 func (s *Server) Revoke(project, uid string, before time.Time) {
+	s.revoke(func(id *auth.Identity) bool {
+		return id.UID == uid && id.Project == project && id.Issued.Before(before)
+	})
+}
+
+// RevokeServices ends the streams of a project's services, because the credential of one of them may have been withdrawn. Those
+// whose credentials are still good begin again.
+func (s *Server) RevokeServices(project string) {
+	s.revoke(func(id *auth.Identity) bool { return id.Project == project && id.UID == "" })
+}
+
+func (s *Server) revoke(meant func(*auth.Identity) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for rd := range s.readers {
-		if id := &rd.identity; id.UID == uid && id.Project == project && id.Issued.Before(before) {
+		if meant(&rd.identity) {
 			delete(s.readers, rd)
 			close(rd.revoked)
 		}

@@ -136,9 +136,18 @@ func (c *client) revoke(status, reason string, meant func(auth.Identity) bool) {
 // Revoke takes the credentials of a user away that were issued before a moment: the user has been deleted or disabled, or its tokens
 // have been revoked.
 func (s *Server) Revoke(project, uid string, before time.Time) {
-	meant := func(id auth.Identity) bool {
+	s.revoke(func(id auth.Identity) bool {
 		return id.UID == uid && id.Project == project && id.Issued.Before(before)
-	}
+	})
+}
+
+// RevokeServices takes the credentials of a project's services away, because one of them may have been withdrawn. Those that are still
+// good are accepted again.
+func (s *Server) RevokeServices(project string) {
+	s.revoke(func(id auth.Identity) bool { return id.Project == project && id.UID == "" })
+}
+
+func (s *Server) revoke(meant func(auth.Identity) bool) {
 	s.mu.Lock()
 	var clients []*client
 	for _, c := range s.clients {

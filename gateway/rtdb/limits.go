@@ -48,7 +48,7 @@ func (c *client) charge(messages, bytes int) (until time.Duration, err error) {
 	return 0, nil
 }
 
-// pause leaves the client waiting, or returns when its session has ended.
+// pause leaves the client waiting, or returns when its connection is being closed.
 func (c *client) pause(until time.Duration) {
 	if until == 0 {
 		return
@@ -65,7 +65,10 @@ func (c *client) pause(until time.Duration) {
 		c.progressed()
 	})
 	defer t.Stop()
-	c.waitUntil(func() bool { return over })
+	c.waitUntil(func() bool {
+		t, _ := c.via.(*wsTransport)
+		return over || t != nil && t.finishing
+	})
 }
 
 // identify counts the client as the user that it is about to become. If that one has too many connections this one is

@@ -93,6 +93,7 @@ func (t *wsTransport) finish(code ws.StatusCode, reason string) {
 	}
 	t.c.m.out.control(appendFrame(nil, ws.OpClose, ws.NewCloseFrameBody(code, reason)))
 	t.c.kick()
+	t.c.progressed() // who is left waiting need wait no longer
 }
 
 func (t *wsTransport) abort() {
