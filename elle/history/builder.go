@@ -175,6 +175,14 @@ func (b *Builder) f(name string) uint16 {
 	return i
 }
 
+// fBytes is f for a name that is most often the same.
+func (b *Builder) fBytes(name []byte) uint16 {
+	if i, ok := b.fOf[string(name)]; ok {
+		return i
+	}
+	return b.f(string(name))
+}
+
 func (b *Builder) processIndex(p int64) int32 {
 	if p >= 0 && p < smallKeys {
 		if int(p) < len(b.small) {

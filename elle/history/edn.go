@@ -65,11 +65,42 @@ func (p *ednParser) entry() error {
 				p.ev.process, p.ev.known = int64(n), true
 				continue
 			}
+		case "time":
+			if n, ok := p.long(); ok {
+				p.ev.time, p.ev.hasTime = n, true
+				continue
+			}
+		case "type":
+			if t := typeOf(p.keyword()); t != evNone {
+				p.ev.typ, p.hasType = t, true
+				continue
+			}
+			p.pos = start + len(name)
+		case "f":
+			if word := p.keyword(); len(word) > 0 {
+				p.ev.f, p.ev.hasF = p.b.fBytes(word), true
+				continue
+			}
+			p.pos = start + len(name)
 		}
 		if err := p.named(string(name), true); err != nil {
 			return err
 		}
 	}
+}
+
+// keyword reads a keyword that ends within the window; of anything else, nothing.
+func (p *ednParser) keyword() []byte {
+	if p.buf[p.pos] != ':' {
+		return nil
+	}
+	start := p.pos + 1
+	p.pos++
+	p.word()
+	if p.pos == len(p.buf) {
+		return nil
+	}
+	return p.buf[start:p.pos]
 }
 
 // named reads the value of a field.
@@ -293,14 +324,15 @@ func (p *ednParser) word() {
 
 func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == ',' }
 
-// isEnd tells whether c ends a word.
-func isEnd(c byte) bool {
-	switch c {
-	case ' ', '\n', '\r', '\t', ',', '(', ')', '[', ']', '{', '}', '"', ';':
-		return true
+// ends are the bytes that end a word.
+var ends = func() (set [256]bool) {
+	for _, c := range []byte(" \n\r\t,()[]{}\";") {
+		set[c] = true
 	}
-	return false
-}
+	return set
+}()
+
+func isEnd(c byte) bool { return ends[c] }
 
 // datum reads anything.
 func (p *ednParser) datum() (Datum, error) {

@@ -117,6 +117,30 @@ func (p *jsonParser) member(name string) error {
 			p.ev.process, p.ev.known = int64(n), true
 			return nil
 		}
+	case "time":
+		if n, ok := p.long(); ok {
+			p.ev.time, p.ev.hasTime = n, true
+			return nil
+		}
+	case "type", "f":
+		if p.pos < len(p.buf) && p.buf[p.pos] == '"' {
+			raw, text, err := p.word()
+			if err != nil {
+				return err
+			}
+			if raw == nil {
+				raw = []byte(text)
+			}
+			if name == "f" {
+				p.ev.f, p.ev.hasF = p.b.fBytes(raw), true
+				return nil
+			}
+			if p.ev.typ = typeOf(raw); p.ev.typ == evNone {
+				return wrong("type", "%q is none of invoke, ok, fail, info", raw)
+			}
+			p.hasType = true
+			return nil
+		}
 	case "value":
 		if done, err := p.txn(); done || err != nil {
 			return err

@@ -79,6 +79,36 @@ func (s *scanner) number() (n int, ok bool) {
 	return 0, false
 }
 
+// long reads a whole number of at most 18 digits, as number does.
+func (s *scanner) long() (n int64, ok bool) {
+	buf, i := s.buf, s.pos
+	start := i
+	for i < len(buf) && buf[i]-'0' < 10 {
+		n = n*10 + int64(buf[i]-'0')
+		i++
+	}
+	if i == start || i-start > 18 || i == len(buf) || !ends[buf[i]] {
+		return 0, false
+	}
+	s.pos = i
+	return n, true
+}
+
+// typeOf is the type of event that a word means, or evNone.
+func typeOf(word []byte) evType {
+	switch string(word) {
+	case "invoke":
+		return evInvoke
+	case "ok":
+		return evOK
+	case "fail":
+		return evFail
+	case "info":
+		return evInfo
+	}
+	return evNone
+}
+
 // check holds the entry as a whole against what an entry must have.
 func (s *scanner) check() error {
 	ev := &s.ev
