@@ -96,23 +96,11 @@ func unorderFloat(b uint64) uint64 {
 	return b ^ (uint64(^int64(b)>>63) | sign)
 }
 
-// bitsOf and fromBits are a key's bits as they are, without order.
-func bitsOf[K Key](k K) uint64 { return *(*uint64)(unsafe.Pointer(&k)) }
-
-func fromBits[K Key](b uint64) K { return *(*K)(unsafe.Pointer(&b)) }
-
-// encoded and decoded are order and unorder for the type of the key.
-func encoded[K Key](k K) uint64 {
-	if !wide[K]() {
-		return Order(k)
-	}
-	return order(kindOf[K](), bitsOf(k))
-}
-
+// decoded returns the key that Order maps to b, or one of them.
 func decoded[K Key](b uint64) K {
-	kind := kindOf[K]()
+	b = unorder(kindOf[K](), b)
 	if !wide[K]() {
-		return K(unorder(kind, b))
+		return K(b)
 	}
-	return fromBits[K](unorder(kind, b))
+	return *(*K)(unsafe.Pointer(&b))
 }
