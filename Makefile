@@ -43,6 +43,7 @@ test-sdks: build ## the Admin SDKs for Go, Java and Python against a server
 	test/sdk/run-go-admin.sh
 	test/sdk/run-java.sh
 	test/sdk/run-python.sh
+	test/sdk/run-closed.sh
 
 bench: build ## measure a server on this machine
 	$(BIN) bench

@@ -62,7 +62,7 @@ start_server() { # start_server [flags of `rebase serve`]
   SERVER_PID=$!
   local url=
   for _ in $(seq 1 150); do
-    url=$(sed -n 's/^listening on \(http:[^ ]*\).*/\1/p' "$REBASE_LOG" | head -n 1)
+    url=$(sed -n 's/^listening on \(https\{0,1\}:[^ ]*\).*/\1/p' "$REBASE_LOG" | head -n 1)
     [[ -n $url ]] && break
     kill -0 "$SERVER_PID" 2>/dev/null || break
     sleep 0.1
