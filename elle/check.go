@@ -32,7 +32,7 @@ func Check(ctx context.Context, h *history.History, o Options) (*Result, error) 
 	if err := r.check(ctx, want, &o); err != nil {
 		return nil, err
 	}
-	r.conclude(want)
+	r.conclude(want, o.witnesses())
 	return r, nil
 }
 
@@ -111,7 +111,7 @@ func (r *Result) take(found []anomaly.Anomaly, counts map[model.Anomaly]int) {
 }
 
 // conclude draws the conclusions from what was found.
-func (r *Result) conclude(want map[model.Anomaly]bool) {
+func (r *Result) conclude(want map[model.Anomaly]bool, witnesses int) {
 	reported := func(t model.Anomaly) bool {
 		return want[t] || slices.ContainsFunc(t.Implied(), func(b model.Anomaly) bool { return want[b] })
 	}
@@ -135,6 +135,12 @@ func (r *Result) conclude(want map[model.Anomaly]bool) {
 			return 1
 		}
 		return 0
+	})
+	// Of each type the first few; they are sorted by it.
+	shown := map[model.Anomaly]int{}
+	r.Anomalies = slices.DeleteFunc(r.Anomalies, func(a anomaly.Anomaly) bool {
+		shown[a.Type]++
+		return witnesses > 0 && shown[a.Type] > witnesses
 	})
 	r.Undecided = slices.DeleteFunc(r.Undecided, func(t model.Anomaly) bool { return !reported(t) })
 	r.Not, r.AlsoNot = model.Refuted(r.Types)

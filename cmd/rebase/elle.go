@@ -246,6 +246,9 @@ func (c *elleCheckCmd) print(w io.Writer, name string, r *elle.Result) error {
 	if len(r.Undecided) > 0 {
 		fmt.Fprintf(&b, "  not decided:    %s\n", joined(r.Undecided))
 	}
+	for _, d := range r.Decided {
+		fmt.Fprintf(&b, "  %s: %s\n", d.Verdict, d.Model)
+	}
 	for _, text := range r.Warnings {
 		fmt.Fprintf(&b, "  note: %s\n", text)
 	}
