@@ -46,6 +46,10 @@ type Options struct {
 	// answers the HTTP-01 challenges of ACME; "" is none.
 	HTTPListen string
 
+	// Limits changes what clients may take, which it finds as DefaultLimits, or as no limits at all in an
+	// open server. It may be nil.
+	Limits func(*Limits)
+
 	// LogRetain is how many bytes of the log are kept behind the last
 	// checkpoint; 0 is 256 MiB.
 	LogRetain int64

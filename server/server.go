@@ -88,8 +88,9 @@ func open(ctx context.Context, o Options) (*Server, error) {
 		return nil, errors.Join(err, s.audit.Close(), s.data.close(ctx))
 	}
 	s.metrics.observeData(s.data, func() int64 { return diskUsage(o.FS, o.FS.PathJoin(o.Data, "log")) })
-	s.rtdb = rtdb.New(rtdb.Options{DB: s.data.db, Hub: s.data.hub, Logger: o.Logger, Metrics: s.metrics.connections(), Authenticator: s.authenticator(), AppChecker: s.appChecker()})
-	s.rest = rest.New(rest.Options{DB: s.data.db, Hub: s.data.hub, Logger: o.Logger, Metrics: s.metrics.rest(), Auth: s.authenticator(), AppChecker: s.appChecker()})
+	limiter := s.newLimiter()
+	s.rtdb = rtdb.New(rtdb.Options{Limiter: limiter, MaxMessageBytes: s.limits().message(), DB: s.data.db, Hub: s.data.hub, Logger: o.Logger, Metrics: s.metrics.connections(), Authenticator: s.authenticator(), AppChecker: s.appChecker()})
+	s.rest = rest.New(rest.Options{Limiter: limiter, MaxWriteBytes: s.limits().Write, DB: s.data.db, Hub: s.data.hub, Logger: o.Logger, Metrics: s.metrics.rest(), Auth: s.authenticator(), AppChecker: s.appChecker()})
 	s.watchUsers()
 	s.handler = s.routes()
 	if o.open() {

@@ -28,6 +28,8 @@ type Config struct {
 
 	// SignIn says how users sign in here.
 	SignIn SignIn `json:"signIn,omitzero"`
+
+	Limits Limits `json:"limits,omitzero"`
 }
 
 // Issuer is an OpenID Connect provider.

@@ -50,6 +50,7 @@ func run(ctx context.Context, args []string, std streams) int {
 		kong.Name("rebase"),
 		kong.Description(description),
 		kong.Vars{"version": versionLine(), "elle_workloads": elleWorkloads()},
+		limitVars(),
 		kong.DefaultEnvars("REBASE"),
 		kong.Configuration(loadConfig),
 		kong.UsageOnError(),

@@ -35,6 +35,12 @@ type serveCmd struct {
 	ACMECA        string   `name:"acme-ca" type:"existingfile" help:"Certificates, in PEM, by which that authority is trusted itself." placeholder:"FILE"`
 	HTTPListen    string   `name:"http-listen" help:"Second address, of plain HTTP, that sends everyone to HTTPS and answers the authority; usually :80." placeholder:"HOST:PORT"`
 
+	LimitDatabase   limitFlag `help:"What all clients of a database may take together: connections=N,operations=N,bytes=SIZE, the last two a second; 0 is no limit, as is none for all. (${limit_database})" placeholder:"LIMITS"`
+	LimitConnection limitFlag `help:"What one connection may take: operations=N,bytes=SIZE. (${limit_connection})" placeholder:"LIMITS"`
+	LimitUser       limitFlag `help:"What a user may take over all connections. (${limit_user})" placeholder:"LIMITS"`
+	LimitAddress    limitFlag `help:"What those at one address may take who have not signed in; not those on this machine. (${limit_address})" placeholder:"LIMITS"`
+	LimitWrite      byteSize  `help:"Largest write; the protocol's own limits are 16MiB from SDKs and 256MiB by REST." placeholder:"SIZE"`
+
 	LogFormat string `enum:"text,json" default:"text" help:"How to write the server's log to standard error: ${enum}."`
 	LogLevel  string `enum:"debug,info,warn,error" default:"info" help:"What to write to it: ${enum}, and what is worse."`
 
@@ -59,6 +65,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 		ACME:       server.ACME{Hosts: c.ACMEHost, Email: c.ACMEEmail, Directory: c.ACMEDirectory, CA: c.ACMECA},
 		HTTPListen: c.HTTPListen, AuditRetain: int64(c.AuditRetain),
 		LogRetain: int64(c.LogRetain), CheckpointEvery: c.CheckpointEvery, CacheBytes: int64(c.Cache),
+		Limits: c.limits,
 		Logger: logger, Version: version,
 	})
 	if err != nil {
