@@ -58,6 +58,8 @@ func (s *Server) routes() http.Handler {
 			s.rtdb.ServeWS(w, r)
 		case path == "/.lp":
 			s.rtdb.ServeLP(w, r)
+		case asksGoogleForToken(r):
+			s.auth.admin.ServeHTTP(w, ownToken(r))
 		case identity.Handles(r):
 			s.identity.ServeHTTP(w, r)
 		case strings.HasSuffix(path, ".json"):

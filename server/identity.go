@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"time"
 
 	"rebase/audit"
@@ -39,7 +40,7 @@ func (s *Server) openUsers(ctx context.Context) error {
 		return fmt.Errorf("users: %w", err)
 	}
 	s.identity = identity.New(identity.Options{
-		Users: s.users, Auth: s.authenticator(), Projects: s.auth.projects, Open: s.o.open(), DefaultProject: s.o.Project,
+		Users: s.users, Auth: s.authenticator(), Projects: s.auth.projects, Keys: s.auth.keys, Open: s.o.open(), DefaultProject: s.o.Project,
 		PublicURL: s.o.PublicURL, URL: func() string { return s.http.url }, Logger: s.log,
 		Audit: func(e audit.Event) { _ = s.audit.Record(e) }, // what cannot be recorded is logged by the journal
 	})
@@ -52,6 +53,19 @@ func (s *Server) watchUsers() {
 		s.rtdb.Revoke(project, uid, since)
 		s.rest.Revoke(project, uid, since)
 	})
+}
+
+// asksGoogleForToken tells a request for an access token that an SDK, whose connections are led here, sends to Google's address: some know no
+// other, whatever the key file says.
+func asksGoogleForToken(r *http.Request) bool {
+	return r.Host == "oauth2.googleapis.com" && r.URL.Path == "/token" || r.Host == "accounts.google.com" && r.URL.Path == "/o/oauth2/token"
+}
+
+// ownToken makes it one to the server's own.
+func ownToken(r *http.Request) *http.Request {
+	own := r.Clone(r.Context())
+	own.URL.Path = auth.TokenPath
+	return own
 }
 
 // storedUsers is the user store for the authority, which is made before it.

@@ -6,6 +6,7 @@
 //	/identitytoolkit.googleapis.com/v2/projects/P/config      how users of the project sign in, oauthIdpConfigs the providers
 //	/securetoken.googleapis.com/v1/token                      refresh tokens
 //	/emulator/v1/projects/P/…                                 accounts and codes for tests; in open mode only
+//	/_rebase/auth/x509                                        the keys of ID tokens, as Admin SDKs look for them at www.googleapis.com
 //	/_rebase/auth/action                                      the page that links in mails lead to
 //
 // The same paths are served without their first component to requests whose Host is the API's own: an Admin SDK whose connections are led here

@@ -14,6 +14,7 @@ import (
 
 	"rebase/audit"
 	"rebase/auth"
+	"rebase/auth/keys"
 	"rebase/auth/projects"
 	"rebase/auth/users"
 )
@@ -23,6 +24,7 @@ type Options struct {
 	Users    *users.Store
 	Auth     auth.Authenticator
 	Projects *projects.Registry
+	Keys     *keys.Ring
 	// Open is the open mode: any API key will do, and there are the emulator's paths.
 	Open bool
 	// DefaultProject is, in open mode, that of API keys that no project has; "" is "demo-project".
@@ -40,6 +42,8 @@ type Options struct {
 type Server struct {
 	o   Options
 	log *slog.Logger
+
+	certificates certificates
 }
 
 var _ http.Handler = (*Server)(nil)
@@ -68,7 +72,8 @@ const (
 func Handles(r *http.Request) bool {
 	p := r.URL.Path
 	return strings.HasPrefix(p, "/"+toolkitHost+"/") || strings.HasPrefix(p, "/"+tokenHost+"/") || strings.HasPrefix(p, "/emulator/") ||
-		p == users.ActionPath || r.Host == toolkitHost || r.Host == tokenHost
+		p == users.ActionPath || p == CertsPath || r.Host == toolkitHost || r.Host == tokenHost ||
+		r.Host == certsHost && p == certsPath
 }
 
 // Bounds of bodies. A thousand accounts, as many as one import has, are about one megabyte.
@@ -86,8 +91,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	if r.URL.Path == users.ActionPath {
+	switch r.URL.Path {
+	case users.ActionPath:
 		s.action(w, r)
+		return
+	case CertsPath, certsPath:
+		s.certs(w, r)
 		return
 	}
 	h.Set("Access-Control-Allow-Origin", "*")

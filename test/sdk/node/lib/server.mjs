@@ -5,14 +5,14 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-/** server.port; server.stop(signal) waits for its end; server.start() runs it again on the same port and data. */
-export async function ownServer(t) {
+/** server.port; server.dir, its data; server.stop(signal) waits for its end; server.start() runs it again on the same port and data. */
+export async function ownServer(t, ...flags) {
   const bin = process.env.REBASE_BIN;
   if (!bin) throw new Error('REBASE_BIN is not set: run test/sdk/run-node.sh');
   const dir = mkdtempSync(path.join(tmpdir(), 'rebase-own-'));
-  const self = { port: 0, child: null };
+  const self = { port: 0, dir, child: null };
   self.start = () => new Promise((resolve, reject) => {
-    const child = spawn(bin, ['serve', '--listen', `127.0.0.1:${self.port}`, '--data', dir]);
+    const child = spawn(bin, ['serve', '--listen', `127.0.0.1:${self.port}`, '--data', dir, ...flags]);
     self.child = child;
     let out = '';
     const read = (chunk) => {
