@@ -66,7 +66,7 @@ func (c *CDF[K]) Sort(x []K) {
 		Sort(x)
 		return
 	}
-	s := newSorter[[1]uint64](&keySorters, len(x))
+	s := newSorter[[1]uint64](&keySorters)
 	defer s.release(&keySorters)
 	a := keysOf(x)
 	encode(c.model.kind, a)

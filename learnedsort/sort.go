@@ -12,7 +12,7 @@ func Sort[S ~[]E, E Key](x S) {
 		slices.Sort(x)
 		return
 	}
-	s := newSorter[[1]uint64](&keySorters, len(x))
+	s := newSorter[[1]uint64](&keySorters)
 	s.sort(kindOf[E](), keysOf(x))
 	s.release(&keySorters)
 }
@@ -20,7 +20,7 @@ func Sort[S ~[]E, E Key](x S) {
 // SortRecords sorts x by Key in ascending order. Records with equal keys keep their order. See [Order] for
 // keys that are not unsigned.
 func SortRecords(x []Record) {
-	s := newSorter[[2]uint64](&itemSorters, len(x))
+	s := newSorter[[2]uint64](&itemSorters)
 	s.sort(unsigned, itemsOf(x))
 	s.release(&itemSorters)
 }

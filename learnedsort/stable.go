@@ -16,7 +16,7 @@ func SortStable[S ~[]E, E any, K Key](x S, key func(E) K) {
 	for i, e := range x {
 		order[i] = Record{Order(key(e)), uint64(i)}
 	}
-	s := newSorter[[2]uint64](&itemSorters, len(x))
+	s := newSorter[[2]uint64](&itemSorters)
 	s.sort(unsigned, itemsOf(order))
 	way := s.way
 	s.release(&itemSorters)
