@@ -9,16 +9,18 @@ import { readFile } from 'node:fs/promises';
 import { createSign, randomBytes } from 'node:crypto';
 import { initializeApp, deleteApp, cert } from 'firebase-admin/app';
 import { getAuth } from 'firebase-admin/auth';
-import { createUserWithEmailAndPassword, signInWithEmailAndPassword, signInWithCustomToken, sendPasswordResetEmail, getIdToken, getIdTokenResult } from 'firebase/auth';
+import { createUserWithEmailAndPassword, signInWithEmailAndPassword, signInWithCustomToken, sendPasswordResetEmail, confirmPasswordReset, sendEmailVerification,
+  applyActionCode, sendSignInLinkToEmail, signInWithEmailLink, isSignInWithEmailLink, reload, getIdToken, getIdTokenResult } from 'firebase/auth';
 import { getDatabase, ref, get, set, onValue } from 'firebase/database';
 import { authApp, project, rejects, administer } from '../lib/auth.mjs';
 import { ownServer } from '../lib/server.mjs';
+import { mailServer } from '../lib/smtp.mjs';
 import { until, within } from '../lib/harness.mjs';
 
 delete process.env.FIREBASE_AUTH_EMULATOR_HOST;
 
-async function closed(t, settings) {
-  const server = await ownServer(t, '--no-open');
+async function closed(t, settings, ...flags) {
+  const server = await ownServer(t, '--no-open', ...flags);
   const root = (await readFile(path.join(server.dir, 'root-secret'), 'utf8')).trim();
   const p = await project(settings, server.port, root);
   const rules = { rules: { users: { $uid: { '.read': 'auth.uid === $uid', '.write': 'auth.uid === $uid' } } } };
@@ -151,4 +153,39 @@ test('users outlive the server', async (t) => {
   await getIdToken(user, true);
   const again = authApp(t, s.p, { at: s.at }).auth;
   assert.equal((await signInWithEmailAndPassword(again, 'ann@example.com', 'secret1')).user.uid, user.uid);
+});
+
+test('mails go out, with links that work', async (t) => {
+  const smtp = await mailServer(t);
+  const mails = { resetPassword: { subject: 'Passwort für %APP_NAME%', body: 'Hallo %EMAIL%, hier: %LINK% ü' } };
+  const s = await closed(t, { signIn: { mails, domains: ['app.example'] } }, '--smtp', `smtp://127.0.0.1:${smtp.port}`, '--mail-from', 'App <noreply@app.example>', '--public-url', 'https://db.app.example');
+  const { auth } = authApp(t, s.p, { at: s.at });
+  await createUserWithEmailAndPassword(auth, 'ann@example.com', 'secret1');
+  const mail = async (to, n) => {
+    await until(() => smtp.mails.length >= n, `mail ${n}`);
+    assert.equal(smtp.mails[n - 1].to, to);
+    assert.equal(smtp.mails[n - 1].from, 'noreply@app.example');
+    const link = /https:\/\/[^\s]+/.exec(smtp.mails[n - 1].text)[0];
+    assert.ok(link.startsWith('https://db.app.example/_rebase/auth/action?'), link);
+    return { link, text: smtp.mails[n - 1].text, raw: smtp.mails[n - 1].raw, oobCode: new URL(link).searchParams.get('oobCode') };
+  };
+  await sendEmailVerification(auth.currentUser);
+  await applyActionCode(auth, (await mail('ann@example.com', 1)).oobCode);
+  await reload(auth.currentUser);
+  assert.equal(auth.currentUser.emailVerified, true);
+
+  await sendPasswordResetEmail(auth, 'nobody@example.com'); // goes nowhere, and says the same
+  await sendPasswordResetEmail(auth, 'ann@example.com');
+  const reset = await mail('ann@example.com', 2);
+  assert.match(reset.text, /^Hallo ann@example\.com, hier: https/);
+  assert.match(reset.raw, /^Subject: =\?utf-8\?q\?/m);
+  await confirmPasswordReset(auth, reset.oobCode, 'secret2');
+  await signInWithEmailAndPassword(auth, 'ann@example.com', 'secret2');
+
+  await rejects(sendSignInLinkToEmail(auth, 'bob@example.com', { url: 'https://evil.example/', handleCodeInApp: true }), 'unauthorized-continue-uri');
+  await sendSignInLinkToEmail(auth, 'bob@example.com', { url: 'https://app.example/finish', handleCodeInApp: true });
+  const { link } = await mail('bob@example.com', 3);
+  assert.ok(isSignInWithEmailLink(auth, link));
+  assert.equal((await signInWithEmailLink(auth, 'bob@example.com', link)).user.email, 'bob@example.com');
+  assert.equal(smtp.mails.length, 3);
 });
