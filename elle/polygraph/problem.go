@@ -24,7 +24,13 @@ type Problem struct {
 	Snapshot bool
 	// Likely orders vertices: of two writers the one with the smaller number is guessed to come first.
 	Likely []int64
-	// MaxBytes bounds the memory for what can be reached from where; 0 means 256 MiB. MaxTries bounds the search; 0 means 500.
+	// Began and Ended say when a transaction ran; one that never ended has the largest number. Of two writers of which
+	// one had ended before the other began, that one is thought to come first; Timed says that it
+	// certainly does, which Known must say, too. Nil if nothing is known.
+	Began, Ended []int64
+	Timed        bool
+	// MaxBytes bounds the memory for what can be reached from where; 0 means 32 MiB, which is enough for 8,000
+	// transactions at a time under snapshot isolation. MaxTries bounds the search; 0 means 500, or less for what is large.
 	MaxBytes, MaxTries int
 }
 

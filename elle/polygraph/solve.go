@@ -26,10 +26,36 @@ type solver struct {
 // Solve answers.
 func Solve(p *Problem) Result {
 	if p.MaxBytes == 0 {
-		p.MaxBytes = 256 << 20
+		p.MaxBytes = 32 << 20
+	}
+	if p.Began == nil {
+		return p.solve()
+	}
+	r := p.solveByTime()
+	if r.Verdict == Proved || p.Timed && r.Verdict == Refuted {
+		return r
+	}
+	if p.Timed {
+		return Result{Verdict: NotDecided}
+	}
+	return p.solve()
+}
+
+// solve looks at the problem as a whole, and at time only to guess.
+func (p *Problem) solve() Result {
+	n := p.Vertices
+	if p.Snapshot {
+		n *= 2
+	}
+	bytes := n * ((n + 63) / 64) * 8
+	for _, o := range p.Objects {
+		bytes += len(o.Writers) * len(o.Writers) / 2 * edgeBytes
+	}
+	if bytes > p.MaxBytes {
+		return Result{Verdict: NotDecided}
 	}
 	if p.MaxTries == 0 {
-		p.MaxTries = 500
+		p.MaxTries = max(4, min(500, 1_000_000/n))
 	}
 	v := &solver{p: p, s: newState(p)}
 	if v.s.order() == nil {
@@ -37,10 +63,6 @@ func Solve(p *Problem) Result {
 	}
 	if v.guess(p.Likely) {
 		return Result{Verdict: Proved}
-	}
-	n := len(v.s.next)
-	if n*((n+63)/64)*8 > p.MaxBytes {
-		return Result{Verdict: NotDecided}
 	}
 	for o, object := range p.Objects {
 		for i := range object.Writers {
@@ -62,12 +84,6 @@ func Solve(p *Problem) Result {
 		return Result{Verdict: NotDecided, Tries: v.tries}
 	}
 	return Result{Verdict: Refuted, Tries: v.tries}
-}
-
-// Guess tells whether the order of Likely is a solution. It takes linear time, and no more memory than the problem.
-func Guess(p *Problem) bool {
-	v := &solver{p: p, s: newState(p)}
-	return v.guess(p.Likely)
 }
 
 // edges calls f for the edges that follow if one writer of an object comes before another.

@@ -2,6 +2,7 @@ package register
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -96,9 +97,9 @@ func (x *index) decide(l Limits) []Decision {
 		}
 		settle(i, r.Verdict, a)
 	}
-	// The strongest may settle them all.
-	if i := len(out) - 1; !done[i] && polygraph.Guess(x.problem(decided[i].snapshot, decided[i].rel, l)) {
-		settle(i, polygraph.Proved, nil)
+	if last := len(out) - 1; !done[last] {
+		solve(last) // it may settle them all
+		done[last] = true
 	}
 	for i := range out {
 		if !done[i] {
@@ -216,13 +217,19 @@ func (x *index) problem(snapshot bool, rel graph.Rel, l Limits) *polygraph.Probl
 		x.knowRealtime(p)
 	}
 	p.Likely = make([]int64, p.Vertices)
+	p.Began, p.Ended = make([]int64, p.Vertices), make([]int64, p.Vertices)
 	for op := range x.h.Ops {
 		o := &x.h.Ops[op]
-		if p.Likely[op] = int64(o.Complete); o.Type == history.Info {
+		p.Likely[op], p.Began[op], p.Ended[op] = int64(o.Complete), int64(o.Invoke), int64(o.Complete)
+		if o.Type == history.Info || o.Invoke == history.NoEvent {
+			p.Ended[op] = math.MaxInt64
+		}
+		if o.Type == history.Info {
 			p.Likely[op] = int64(o.Invoke) + 1
 		}
 	}
-	p.Likely[initial] = -1
+	p.Likely[initial], p.Began[initial], p.Ended[initial] = -1, -2, -2
+	p.Timed = rel == graph.Realtime
 	return p
 }
 
@@ -319,6 +326,9 @@ func (x *index) told(s *polygraph.Step, rel graph.Rel) anomaly.Step {
 				return step
 			}
 		}
+		if s.Anti {
+			return x.missedInTime(s)
+		}
 		r, why := graph.Process, fmt.Sprintf("process %s executed", x.h.ProcessName(int(s.From)))
 		if rel == graph.Realtime {
 			r, why = graph.Realtime, ""
@@ -350,6 +360,27 @@ func (x *index) told(s *polygraph.Step, rel graph.Rel) anomaly.Step {
 	return x.step(graph.WW, first.v, second.v, first.mop, second.mop, func(t1, t2 string) string {
 		return fmt.Sprintf("%s set key %v to %v before %s set it to %v%s", t1, x.h.KeyDatum(k), x.datum(first.v), t2, x.datum(second.v), forced)
 	})
+}
+
+// missedInTime tells of a read of a version whose writer had ended before another writer of the key began.
+func (x *index) missedInTime(s *polygraph.Step) anomaly.Step {
+	for _, read := range x.readsOf(s.From) {
+		wrote, ok := x.writeOf(s.To, x.key[read.v])
+		if !ok {
+			continue
+		}
+		by, known := x.committed(read.v)
+		if known && (x.h.Ops[by].Type != history.OK || x.h.Ops[by].Complete > x.h.Ops[s.To].Invoke) || !known && x.val[read.v] != history.None {
+			continue
+		}
+		return x.step(graph.RW, read.v, wrote.v, read.mop, wrote.mop, func(t1, t2 string) string {
+			if !known {
+				return fmt.Sprintf("%s read key %v in its initial state, before %s set it to %v", t1, x.keyName(read.v), t2, x.datum(wrote.v))
+			}
+			return fmt.Sprintf("%s read %v from key %v, which was written before %s began, which set it to %v", t1, x.datum(read.v), x.keyName(read.v), t2, x.datum(wrote.v))
+		})
+	}
+	return anomaly.Step{Rel: graph.RW, A: -1, B: -1, Because: func(t1, t2 string) string { return t1 + " read what " + t2 + " replaced" }}
 }
 
 // otherwise says which cycle the other order would have closed.
