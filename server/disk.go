@@ -44,7 +44,7 @@ func makeDir(fs vfs.FS, dir string) error {
 		above = append(above, up)
 		d = up
 	}
-	if err := fs.MkdirAll(dir, 0o750); err != nil {
+	if err := fs.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
 	for _, d := range above {
