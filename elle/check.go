@@ -47,12 +47,18 @@ func (r *Result) check(ctx context.Context, want map[model.Anomaly]bool, o *Opti
 	case RegisterSessions:
 		a = &anomaly.Analysis{}
 		if slices.Contains(o.Models, "causal") { // with sessions, as this workload has it
-			want[model.CausalCycle] = true
+			for t := range model.Prohibited("causal-cerone") {
+				want[t] = true
+			}
 		}
 		r.takeDecisions(register.Sessions(r.h))
 	case Set, SetFull, Counter, Bank, LongFork, Comments:
 		a = simple.Check(r.h, string(o.Workload))
 		wantAll(want, a)
+		if o.Workload == Counter && len(a.Unknown) > 0 {
+			a.Unknown = nil // additions alone contradict nothing
+			r.Warnings = append(r.Warnings, "the counter is never read")
+		}
 	case Keys, Register, CASRegister, Mutex, KV:
 		bound := o.Time
 		if bound <= 0 {
@@ -89,11 +95,37 @@ func (r *Result) check(ctx context.Context, want map[model.Anomaly]bool, o *Opti
 		r.Undecided = out.Undecided
 		r.Stats.Components, r.Stats.Largest = out.Components, out.Largest
 		r.Stats.Edges = g.Edges()
+		if a.Weak != nil && out.Components > 0 {
+			r.weak(a, want, o.witnesses())
+		}
 	}
 	if o.Workload == RWRegister && !o.NoDecision {
 		r.decide(want)
 	}
 	return ctx.Err()
+}
+
+// weak looks for what the weaker models rule out, where cycles with one rw have been found:
+// the strong models are known to be ruled out then, these may be or not.
+func (r *Result) weak(a *anomaly.Analysis, want map[model.Anomaly]bool, max int) {
+	plain := r.counts[model.GSingle] > 0
+	sessions := plain || r.counts[model.GSingle.Process()] > 0
+	for _, search := range []struct {
+		t                 model.Anomaly
+		worth             bool
+		atomic, processes bool
+	}{
+		{model.FracturedRead, plain, true, false},
+		{model.CausalCycle, plain, false, false},
+		{model.CausalCycle.Process(), sessions, false, true},
+	} {
+		if !search.worth || !want[search.t] || search.processes && r.counts[model.CausalCycle] > 0 {
+			continue
+		}
+		if found, n := a.Weak(search.atomic, search.processes, max); n > 0 {
+			r.take(found, map[model.Anomaly]int{search.t: n})
+		}
+	}
 }
 
 // take takes over what was found; counts has the number of those types of which not all

@@ -45,7 +45,9 @@ func (l *lockStore) read(t *txn, op *Op, k *key) {
 	case k.lock == t || l.dirty:
 		n = len(k.elems)
 	case !t.fresh && l.s.rng.chance(0.1):
-		n -= min(n, l.s.rng.intn(3)) // an older one
+		for older := l.s.rng.intn(3); older > 0 && n > 0; older-- {
+			n = k.commits[n-1] // what was there before the commit that made it so long
+		}
 	}
 	op.Known, op.Set = true, n > 0
 	if n > 0 {
@@ -62,6 +64,9 @@ func (l *lockStore) commit(t *txn) {
 		if k := t.ops[i].k; k.lock == t {
 			if l.s.o.Workload == Register { // the values in between were never committed
 				k.elems = append(k.elems[:k.committed], k.elems[len(k.elems)-1])
+			}
+			for len(k.commits) < len(k.elems) {
+				k.commits = append(k.commits, k.committed)
 			}
 			k.committed = len(k.elems)
 			k.lock = nil

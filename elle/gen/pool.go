@@ -12,8 +12,9 @@ type key struct {
 	// so a list that was read is a part of them.
 	elems, seqs []int64
 
-	committed int  // lockStore: how many of elems are
-	lock      *txn // lockStore: who may write
+	committed int   // lockStore: how many of elems are
+	commits   []int // lockStore: of each of them, how many there were before its commit
+	lock      *txn  // lockStore: who may write
 
 	at   [sites]place // replicaStore
 	last int64        // replicaStore: stamp of the last commit anywhere

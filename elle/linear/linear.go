@@ -3,6 +3,7 @@ package linear
 import (
 	"encoding/binary"
 	"fmt"
+	"hash/maphash"
 	"math"
 	"slices"
 	"time"
@@ -270,6 +271,8 @@ func keys(h *history.History) [][]*step {
 	return objects
 }
 
+var seed = maphash.MakeSeed()
+
 // objectModel says what operations do.
 func objectModel(workload string) porcupine.Model {
 	initial := state{text: history.Datum{}.String()}
@@ -279,6 +282,11 @@ func objectModel(workload string) porcupine.Model {
 	return porcupine.Model{
 		Init:  func() any { return initial },
 		Equal: func(a, b any) bool { return a == b },
+		// Without it all orders of the same operations are searched one by one.
+		Hash: func(at any) uint64 {
+			s := at.(state)
+			return maphash.String(seed, s.text) ^ maphash.String(seed, s.list) ^ uint64(s.val)
+		},
 		Step: func(at, input, _ any) (bool, any) {
 			s, now := input.(*step), at.(state)
 			switch s.f {
