@@ -13,7 +13,8 @@
 //     pass over it;
 //   - whoever tries credentials by the thousand fills neither the disk nor its queue:
 //     of refusals that are alike the first in a minute is kept, and then how many
-//     there were.
+//     there were;
+//   - an import, which is many writes, is counted in the same way.
 //
 // What the caller must do: say who acted by an identity (a user's id, a service
 // account's address) and never by the credential; record an act after it has come

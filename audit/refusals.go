@@ -15,16 +15,18 @@ const (
 	maxRefusals = 256
 )
 
-// refusals keeps those who try credentials from filling the journal. Refusals are
-// alike if act, project, database and address are; what does not fit is alike too.
+// refusals keeps those who try credentials from filling the journal, and imports, which are
+// many writes. They are
+// alike if act, outcome, identity, project, database and address are; what does not fit is alike too.
 type refusals struct {
 	mu   sync.Mutex
 	seen map[refusal]*counted
 }
 
 type refusal struct {
-	act                     Act
-	project, database, from string
+	act                          Act
+	outcome                      Outcome
+	who, project, database, from string
 }
 
 // counted are the refusals of one kind since one of them was kept.
@@ -39,16 +41,16 @@ func (r *refusals) admit(e Event) []Event {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	keep := r.expired(e.Time)
-	if e.Outcome != Refused {
+	if e.Outcome != Refused && e.Act != DatabaseWritten {
 		return append(keep, e)
 	}
 	from, _, err := net.SplitHostPort(e.From)
 	if err != nil {
 		from = e.From
 	}
-	k := refusal{e.Act, bounded(e.Project), bounded(e.Database), bounded(from)}
+	k := refusal{e.Act, e.Outcome, bounded(e.Who), bounded(e.Project), bounded(e.Database), bounded(from)}
 	if r.seen[k] == nil && len(r.seen) >= maxRefusals {
-		k = refusal{act: e.Act}
+		k = refusal{act: e.Act, outcome: e.Outcome}
 	}
 	if c := r.seen[k]; c != nil {
 		e.Repeated += c.last.Repeated + 1

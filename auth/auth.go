@@ -49,6 +49,9 @@ type Identity struct {
 	// UID is the user, for limits and revocation; "" for a caller who is none, as a service or an administrator. It says nothing
 	// of what the caller may do: that is Auth's.
 	UID string
+	// Name says who an administrator is, for the journal of administrative acts: "service-account:ADDRESS", "root secret". It is no
+	// credential, and decides nothing.
+	Name string
 	// Issued is when the credential was issued; zero if it does not say.
 	Issued time.Time
 	// Expires is when the caller ceases to be this one; zero for never. A connection that lives longer has to be told.

@@ -154,7 +154,7 @@ func (a *Authority) identify(ctx context.Context, c Credential) (Identity, error
 		return Identity{}, invalid("the credential has more than %d bytes", token.MaxBytes)
 	case strings.HasPrefix(c.Token, keys.RootPrefix):
 		if a.o.Keys.IsRoot(c.Token) {
-			return Identity{Admin: true}, nil
+			return Identity{Admin: true, Name: "root secret"}, nil
 		}
 		return Identity{}, invalid("that is not the root secret")
 	}
@@ -169,7 +169,7 @@ func (a *Authority) identify(ctx context.Context, c Credential) (Identity, error
 	}
 	if !strings.Contains(c.Token, ".") {
 		if config.IsSecret(c.NS, c.Token) {
-			return Identity{Admin: true, Project: project}, nil
+			return Identity{Admin: true, Project: project, Name: "database secret"}, nil
 		}
 		return Identity{}, invalid("the credential is neither a token nor a secret of this database")
 	}

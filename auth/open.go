@@ -23,7 +23,7 @@ var _ Authenticator = Open{}
 func (Open) Authenticate(_ context.Context, c Credential) (Identity, error) {
 	var id Identity
 	if c.Token == Owner && c.Scheme == Service {
-		id.Admin = true
+		id.Admin, id.Name = true, "owner"
 	} else {
 		claims, err := decodeClaims(c.Token)
 		if err != nil {

@@ -134,7 +134,7 @@ func (p *presented) accessToken(text string) (Identity, error) {
 	if err := p.inForce(); err != nil {
 		return Identity{}, err
 	}
-	return Identity{Admin: true, Project: p.project, Issued: p.times.Issued, Expires: p.times.Expires}, nil
+	return Identity{Admin: true, Project: p.project, Name: "service-account:" + email, Issued: p.times.Issued, Expires: p.times.Expires}, nil
 }
 
 // selfSigned is what some clients send in place of an access token: a token that the service account has signed itself. It names a scope
@@ -158,7 +158,7 @@ func (p *presented) selfSigned(email string) (Identity, error) {
 			return Identity{}, invalid("the token is refused: it has neither \"aud\" nor a scope for databases")
 		}
 	}
-	return Identity{Admin: true, Project: p.project, Issued: p.times.Issued, Expires: p.times.Expires}, nil
+	return Identity{Admin: true, Project: p.project, Name: "service-account:" + email, Issued: p.times.Issued, Expires: p.times.Expires}, nil
 }
 
 // MaxCustomClaims bounds the claims of a custom token, in bytes of JSON, as Firebase does.

@@ -137,7 +137,7 @@ func (p *presented) legacyToken() (Identity, error) {
 	}
 	id := Identity{Project: p.project, Issued: p.times.Issued, Expires: p.times.Expires}
 	if p.t.Bool("admin") {
-		id.Admin = true
+		id.Admin, id.Name = true, "admin token"
 		return id, nil
 	}
 	d := p.t.Claims["d"]

@@ -32,7 +32,11 @@ func openAudit(o Options, m *metrics) (*audit.Log, error) {
 
 // started records a start, with what an auditor wants to know of it.
 func (s *Server) started(url string) {
-	s.record(audit.Event{Act: audit.ServerStarted, Details: map[string]string{"url": url, "version": s.o.Version}})
+	access := "closed"
+	if s.o.open() {
+		access = "open"
+	}
+	s.record(audit.Event{Act: audit.ServerStarted, Details: map[string]string{"url": url, "version": s.o.Version, "access": access}})
 }
 
 // record records an act of the server itself. What cannot be recorded is logged by

@@ -39,6 +39,9 @@ func (q *request) authenticate() (auth.Identity, error) {
 		}
 	}
 	id, err := q.o.Auth.Authenticate(q.r.Context(), c)
+	if !q.open {
+		q.refusedCredential(c, err)
+	}
 	var rejected *auth.Error
 	switch {
 	case err == nil:
@@ -93,5 +96,6 @@ func (q *request) requireAdmin() error {
 	if q.identity.Admin || q.open {
 		return nil
 	}
+	q.refused(q.r.URL.Path, "not an administrator")
 	return &apiError{status: http.StatusUnauthorized, msg: "Unauthorized request."}
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"rebase/audit"
 	"rebase/auth"
 	"rebase/db"
 	"rebase/gateway/budget"
@@ -28,6 +29,8 @@ type Options struct {
 	AppChecker auth.AppChecker
 	// Limiter bounds what callers take; nil: nothing does.
 	Limiter *limit.Limiter
+	// Audit is told of administrative acts: rules replaced, whole databases written past them, credentials refused. It may be nil.
+	Audit *audit.Log
 	// Logger gets failures of the server, not mistakes of clients. nil discards.
 	Logger *slog.Logger
 	// Metrics are called for each request and stream.

@@ -3,8 +3,10 @@ package rest
 import (
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 
+	"rebase/audit"
 	"rebase/db"
 	"rebase/rules"
 	"rebase/tree"
@@ -105,6 +107,7 @@ func (q *request) rules() error {
 		}
 		if !q.params.dryRun {
 			res := q.o.DB.Do(q.r.Context(), &db.Op{Kind: db.OpSetRules, NS: q.ns, Rules: text})
+			q.record(audit.RulesReplaced, "", res.Err, map[string]string{"bytes": strconv.Itoa(len(text))})
 			if res.Err != nil {
 				return res.Err
 			}

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strconv"
 
+	"rebase/audit"
 	"rebase/db"
 	"rebase/tree"
 )
@@ -98,6 +100,9 @@ func (q *request) patch() error {
 		return err
 	}
 	res := q.o.DB.Do(q.r.Context(), &db.Op{Kind: db.OpMerge, NS: q.ns, Path: q.path, Updates: slices.Clone(updates), Caller: q.caller})
+	if q.wholeDatabase(q.path, false) {
+		q.record(audit.DatabaseWritten, "/", res.Err, map[string]string{"method": q.method, "bytes": strconv.Itoa(len(body)), "nodes": strconv.Itoa(len(updates))})
+	}
 	if res.Err != nil {
 		return res.Err
 	}
@@ -137,6 +142,9 @@ func (q *request) set(p tree.Path, priority bool, v *tree.Node) (db.Result, erro
 		op.Hash = &hash
 	}
 	res := q.o.DB.Do(q.r.Context(), op)
+	if q.wholeDatabase(p, priority) {
+		q.record(audit.DatabaseWritten, "/", res.Err, map[string]string{"method": q.method, "bytes": strconv.FormatInt(q.held, 10)})
+	}
 	switch {
 	case errors.Is(res.Err, db.ErrStale):
 		// The body is the value itself, from which clients make their next try.

@@ -49,6 +49,7 @@ func (c *client) caller() *db.Caller {
 // who it was.
 func (c *client) authenticate(e effect) {
 	id, err := c.srv.o.Authenticator.Authenticate(c.srv.ctx, e.cred)
+	c.refusedAdmin(e.cred, err)
 	if err == nil && !c.identify(id) {
 		return
 	}

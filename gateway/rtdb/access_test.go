@@ -54,7 +54,7 @@ func (g *guard) AppCheckRequired(string) bool {
 
 func (r *rig) rules(text string) {
 	r.t.Helper()
-	if res := r.db.Do(r.t.Context(), &db.Op{Kind: db.OpSetRules, NS: "test", Rules: []byte(text)}); res.Err != nil {
+	if res := r.db.Do(r.t.Context(), &db.Op{Kind: db.OpSetRules, NS: "test", Rules: []byte(text), Caller: db.Root}); res.Err != nil {
 		r.t.Fatal(res.Err)
 	}
 }

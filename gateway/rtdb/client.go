@@ -43,6 +43,7 @@ type client struct {
 
 	access access // in whose name it acts
 	limits *limit.Client
+	remote string // where it connected from
 
 	// mu guards the rest. It is taken under the database's barrier, so nothing is called with it held that takes that.
 	mu       sync.Mutex
@@ -293,7 +294,13 @@ func (c *client) propose(e effect) {
 		c.refuse(e.slot, err)
 		return
 	}
-	c.sess.Propose(e.op, func(r db.Result) { c.result(e.slot, r) })
+	audited := c.audited(e.op)
+	c.sess.Propose(e.op, func(r db.Result) {
+		c.result(e.slot, r)
+		if audited != nil {
+			audited(r)
+		}
+	})
 }
 
 // result answers a write. It runs on the apply goroutine, after the pushes of the write.

@@ -248,7 +248,7 @@ func (s *Server) startPolling(w http.ResponseWriter, r *http.Request, q params) 
 	}
 	s.takeOver(q.get("ls"))
 	c := s.newClient(name, q.get("ls"), "lp")
-	c.limits = limits
+	c.limits, c.remote = limits, r.RemoteAddr
 	c.presentAppInURL(q)
 	t := &lpTransport{c: c, id: c.sess.ID(), password: rand.Text(), seen: s.wheel.elapsed()}
 	t.pieces.max = s.o.MaxMessageBytes / 3 * 4

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"time"
 
+	"rebase/audit"
 	"rebase/auth"
 	"rebase/db"
 	"rebase/gateway/limit"
@@ -48,7 +49,10 @@ type Options struct {
 	// connection is not read.
 	MaxPipelined int
 
-	// Limiter bounds what a client takes: nil: nothing does.
+	// Audit is told of administrative acts: whole databases written past the rules, credentials refused. It may be nil.
+	Audit *audit.Log
+
+	// Limiter bounds what a client takes; nil: nothing does.
 	Limiter *limit.Limiter
 
 	Logger  *slog.Logger     // nil: slog.Default()

@@ -112,7 +112,7 @@ func (s *Server) ServeWS(w http.ResponseWriter, r *http.Request) {
 	}
 	s.takeOver(q.get("ls"))
 	c := s.newClient(name, q.get("ls"), "ws")
-	c.limits = limits
+	c.limits, c.remote = limits, r.RemoteAddr
 	c.presentAppInURL(q)
 	c.m.live.mute = !takesPings(r.UserAgent())
 	t := newWS(c, conn, s.flusher())
