@@ -52,30 +52,57 @@ func (f *adminFlags) secret() (string, error) {
 
 // do sends a request below /_rebase/auth/ and decodes the answer into out, which may be nil. With --json the answer is printed instead, and printed is true.
 func (f *adminFlags) do(ctx context.Context, std streams, method, path string, in, out any) (printed bool, err error) {
+	text, err := f.send(ctx, method, "/_rebase/auth/"+path, in, func(text []byte) string {
+		var e struct{ Error string }
+		_ = json.Unmarshal(text, &e) // then it is ""
+		return e.Error
+	})
+	if err != nil {
+		return false, err
+	}
+	if f.JSON {
+		_, err := std.out.Write(text)
+		return true, err
+	}
+	if out == nil {
+		return false, nil
+	}
+	return false, f.decode(text, out)
+}
+
+func (f *adminFlags) decode(text []byte, out any) error {
+	if err := json.Unmarshal(text, out); err != nil {
+		return fmt.Errorf("%s does not answer as a Rebase server: %w", f.URL, err)
+	}
+	return nil
+}
+
+// send sends a request in the administrator's name and returns the answer. why reads the reason from the body of an error.
+func (f *adminFlags) send(ctx context.Context, method, path string, in any, why func([]byte) string) ([]byte, error) {
 	base, err := url.Parse(f.URL)
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
-		return false, &usageError{fmt.Errorf("--url must be the address of a server, as http://127.0.0.1:9000, not %q", f.URL)}
+		return nil, &usageError{fmt.Errorf("--url must be the address of a server, as http://127.0.0.1:9000, not %q", f.URL)}
 	}
 	secret, err := f.secret()
 	if err != nil {
-		return false, fmt.Errorf("reading the root secret: %w", err)
+		return nil, fmt.Errorf("reading the root secret: %w", err)
 	}
 	if base.Scheme == "http" && !localHost(base.Hostname()) {
-		return false, &usageError{fmt.Errorf("%s is another machine, and http:// would send the root secret over the network for anyone to read; use https://, or run this on the server", base.Host)}
+		return nil, &usageError{fmt.Errorf("%s is another machine, and http:// would send the root secret over the network for anyone to read; use https://, or run this on the server", base.Host)}
 	}
 	var body io.Reader
 	if in != nil {
 		text, err := json.Marshal(in)
 		if err != nil {
-			return false, err
+			return nil, err
 		}
 		body = bytes.NewReader(text)
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(f.URL, "/")+"/_rebase/auth/"+path, body)
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(f.URL, "/")+path, body)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	req.Header.Set("Authorization", "Bearer "+secret)
 	if in != nil {
@@ -85,34 +112,24 @@ func (f *adminFlags) do(ctx context.Context, std streams, method, path string, i
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	res, err := client.Do(req)
 	if err != nil {
-		return false, fmt.Errorf("%w\nIs a server running there? Give its address with --url.", err)
+		return nil, fmt.Errorf("%w\nis a server running there? Its address is given with --url", err)
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(res.Body, 32<<20))
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	if res.StatusCode/100 != 2 {
-		var e struct{ Error string }
-		if json.Unmarshal(text, &e) != nil || e.Error == "" {
-			e.Error = "status " + res.Status
+		reason := why(text)
+		if reason == "" {
+			reason = "status " + res.Status
 		}
 		if secret == auth.Owner && (res.StatusCode == http.StatusForbidden || res.StatusCode == http.StatusUnauthorized) {
-			e.Error = "the server is closed: the root secret is needed, by --secret-file or in " + secretVariable + "; the server keeps it in the file " + server.RootSecretFile + " of its data folder"
+			reason = "the server is closed: the root secret is needed, by --secret-file or in " + secretVariable + "; the server keeps it in the file " + server.RootSecretFile + " of its data folder"
 		}
-		return false, errors.New(e.Error)
+		return nil, errors.New(reason)
 	}
-	if f.JSON {
-		_, err := std.out.Write(text)
-		return true, err
-	}
-	if out == nil {
-		return false, nil
-	}
-	if err := json.Unmarshal(text, out); err != nil {
-		return false, fmt.Errorf("%s does not answer as a Rebase server: %w", base.Host, err)
-	}
-	return false, nil
+	return text, nil
 }
 
 // localHost says whether a host is this machine.
