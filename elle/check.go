@@ -3,6 +3,7 @@ package elle
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"rebase/elle/anomaly"
@@ -86,7 +87,17 @@ func (r *Result) check(ctx context.Context, want map[model.Anomaly]bool, o *Opti
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		out := cycle.Search(r.h, g, a.Source, want, cycle.Options{
+		search := want
+		if a.Weak != nil { // where there is none of these, there is nothing weaker
+			search = maps.Clone(want)
+			if want[model.FracturedRead] || want[model.CausalCycle] {
+				search[model.GSingle] = true
+			}
+			if want[model.CausalCycle.Process()] {
+				search[model.GSingle.Process()] = true
+			}
+		}
+		out := cycle.Search(r.h, g, a.Source, search, cycle.Options{
 			Witnesses: o.witnesses(), Budget: o.Budget, Stop: func() bool { return ctx.Err() != nil }})
 		if out.Stopped {
 			return ctx.Err()
@@ -119,11 +130,12 @@ func (r *Result) weak(a *anomaly.Analysis, want map[model.Anomaly]bool, max int)
 		{model.CausalCycle, plain, false, false},
 		{model.CausalCycle.Process(), sessions, false, true},
 	} {
-		if !search.worth || !want[search.t] || search.processes && r.counts[model.CausalCycle] > 0 {
+		if !search.worth || !want[search.t] {
 			continue
 		}
 		if found, n := a.Weak(search.atomic, search.processes, max); n > 0 {
 			r.take(found, map[model.Anomaly]int{search.t: n})
+			return // what is broken here is broken in the stronger ones
 		}
 	}
 }

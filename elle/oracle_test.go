@@ -186,6 +186,104 @@ func (o *oracle) snapshot(order int) bool {
 	return try()
 }
 
+// visible tries all orders in which versions can have been made. A transaction sees those
+// from which it has read, if causal also those that they saw, and must read of each key the
+// last version of those that it sees.
+func (o *oracle) visible(causal bool) bool {
+	used := make([]bool, len(o.txns))
+	var before []*oracleTxn // in order
+	saw := map[*oracleTxn]map[*oracleTxn]bool{}
+	var try func() bool
+	try = func() bool {
+		all := true
+		for i := range o.txns {
+			t := &o.txns[i]
+			if used[i] {
+				continue
+			}
+			all = all && t.typ != history.OK
+			sees, ok := t.sees(before, saw, causal)
+			if !ok {
+				continue
+			}
+			used[i], saw[t] = true, sees
+			before = append(before, t)
+			if try() {
+				return true
+			}
+			used[i] = false
+			before = before[:len(before)-1]
+		}
+		return all
+	}
+	return try()
+}
+
+// sees is what t must see if the transactions before it made their versions in this order.
+// ok is false if that is not what it has read.
+func (t *oracleTxn) sees(before []*oracleTxn, saw map[*oracleTxn]map[*oracleTxn]bool, causal bool) (sees map[*oracleTxn]bool, ok bool) {
+	sees = map[*oracleTxn]bool{}
+	if t.typ != history.OK {
+		return sees, true // it may have seen anything, and nobody knows
+	}
+	// versions[k][i] is the list after i writers of k, writers[k][i] the last of them.
+	versions, writers := map[string][][]string{}, map[string][]*oracleTxn{}
+	for _, w := range before {
+		for k := range w.writes() {
+			if versions[k] == nil {
+				versions[k], writers[k] = [][]string{nil}, []*oracleTxn{nil}
+			}
+			list := slices.Clone(versions[k][len(versions[k])-1])
+			for _, m := range w.micros {
+				if m.Kind == history.Append && m.Key.String() == k {
+					list = append(list, m.Value.String())
+				}
+			}
+			versions[k], writers[k] = append(versions[k], list), append(writers[k], w)
+		}
+	}
+	own := map[string][]string{}
+	at := map[string]int{} // which version it has read
+	for _, m := range t.micros {
+		k := m.Key.String()
+		if m.Kind == history.Append {
+			own[k] = append(own[k], m.Value.String())
+			continue
+		}
+		var read []string
+		for _, d := range m.List {
+			read = append(read, d.String())
+		}
+		if versions[k] == nil {
+			versions[k], writers[k] = [][]string{nil}, []*oracleTxn{nil}
+		}
+		which := slices.IndexFunc(versions[k], func(v []string) bool { return slices.Equal(slices.Concat(v, own[k]), read) })
+		if earlier, again := at[k]; which < 0 || again && earlier != which {
+			return nil, false
+		}
+		if own[k] != nil && which != len(versions[k])-1 {
+			return nil, false // what it reads behind its own append is the version that it made
+		}
+		at[k] = which
+		if w := writers[k][which]; w != nil {
+			sees[w] = true
+			for v := range saw[w] {
+				if causal {
+					sees[v] = true
+				}
+			}
+		}
+	}
+	for k, which := range at {
+		for _, later := range writers[k][which+1:] {
+			if sees[later] {
+				return nil, false
+			}
+		}
+	}
+	return sees, true
+}
+
 // drawHistory makes a small history in which reads return mostly, but not always, what some
 // order of the appends could give.
 func drawHistory(t *rapid.T) *history.History {
@@ -310,6 +408,8 @@ func TestAgreesWithBruteForce(t *testing.T) {
 		for i, m := range []model.Model{"snapshot-isolation", "strong-session-snapshot-isolation", "strong-snapshot-isolation"} {
 			compare(t, h, m, o.snapshot(i), o.complete(), valid, invalid)
 		}
+		compare(t, h, "read-atomic", o.visible(false), o.complete(), valid, invalid)
+		compare(t, h, "causal-cerone", o.visible(true), o.complete(), valid, invalid)
 	})
 	for m, n := range valid {
 		t.Logf("%s: %d hold, %d do not", m, n, invalid[m])

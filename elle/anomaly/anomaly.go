@@ -61,6 +61,11 @@ type Analysis struct {
 	// Whoever asked for the analysis adds the order within sessions and real time.
 	Build  *graph.Builder
 	Source Source
+	// Weak looks for what read-atomic and causal consistency rule out: fractured-read if
+	// atomic, else causal-cycle, with sessions also by the order within processes. Nil if
+	// the checker has no such search. It finds nothing where there is no cycle with exactly
+	// one rw, so it is for those who have found one.
+	Weak func(atomic, sessions bool, max int) (found []Anomaly, count int)
 	// Counts are how many anomalies of a type there are, where Found has only the first.
 	Counts map[model.Anomaly]int
 	// Unknown are reasons why the history could not be judged: a type such as

@@ -21,7 +21,8 @@ type Options struct {
 func Check(h *history.History, o Options) *anomaly.Analysis {
 	c := &checker{h: h, o: o, refs: group(h),
 		out: &anomaly.Analysis{Build: graph.NewBuilder(len(h.Ops))}}
-	c.out.Source = &source{h: h, refs: c.refs, keys: map[history.Key]*versions{}}
+	s := &source{h: h, refs: c.refs, keys: map[history.Key]*versions{}}
+	c.out.Source, c.out.Weak = s, s.weak
 	committed := false
 	for op := range h.Ops {
 		if h.Ops[op].Type == history.OK && len(h.Mops(op)) > 0 {

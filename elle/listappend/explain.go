@@ -70,7 +70,7 @@ func (s *source) Explain(a, b int, rel graph.Rel) (anomaly.Step, bool) {
 			case rel == graph.WW && x.Kind == history.Append && y.Kind == history.Append:
 				step, ok = s.ww(x, y)
 			case rel == graph.WR && x.Kind == history.Append && y.Kind == history.ReadList:
-				step, ok = s.wr(x, y)
+				step, ok = s.wr(x, y, b)
 			case rel == graph.RW && x.Kind.IsRead() && y.Kind == history.Append:
 				step, ok = s.rw(x, y)
 			}
@@ -106,10 +106,17 @@ func (s *source) ww(x, y history.Mop) (anomaly.Step, bool) {
 	}}, true
 }
 
-// wr: the list y ends in x.
-func (s *source) wr(x, y history.Mop) (anomaly.Step, bool) {
+// wr: the list y, which operation b has read, ends in x; b's own appends do not count.
+func (s *source) wr(x, y history.Mop, b int) (anomaly.Step, bool) {
 	list := s.h.List(y)
-	if len(list) == 0 || list[len(list)-1] != x.Val {
+	v := s.key(x.Key)
+	for len(list) > 0 && list[len(list)-1] != x.Val {
+		if w, ok := v.write[list[len(list)-1]]; !ok || int(w.op) != b {
+			return anomaly.Step{}, false
+		}
+		list = list[:len(list)-1]
+	}
+	if len(list) == 0 {
 		return anomaly.Step{}, false
 	}
 	key, value := s.h.KeyDatum(x.Key), s.h.Datum(x.Val)

@@ -146,7 +146,7 @@ var leads = map[Anomaly][]Anomaly{
 	"incompatible-order":          {"G1a"},
 	"lost-update":                 {"G2-item", "write-skew"},
 	"write-skew":                  {"G2"},
-	"fractured-read":              {"fractured-read-process"},
+	"fractured-read":              {"fractured-read-process", "causal-cycle"},
 	"causal-cycle":                {"causal-cycle-process"},
 }
 
