@@ -51,6 +51,7 @@ type settings struct {
 	Issuers         *[]projects.Issuer `json:"issuers"`
 	AppCheck        *projects.AppCheck `json:"appCheck"`
 	SignIn          *projects.SignIn   `json:"signIn"`
+	Limits          *projects.Limits   `json:"limits"`
 }
 
 func (s *settings) apply(c *projects.Config) {
@@ -59,6 +60,7 @@ func (s *settings) apply(c *projects.Config) {
 	set(&c.FirebaseProject, s.FirebaseProject)
 	set(&c.Issuers, s.Issuers)
 	set(&c.AppCheck, s.AppCheck)
+	set(&c.Limits, s.Limits)
 	if s.SignIn != nil {
 		before := c.SignIn.Providers
 		c.SignIn = *s.SignIn
@@ -89,7 +91,7 @@ func (s *settings) names() string {
 	var list []string
 	for name, is := range map[string]bool{
 		"apiKeys": s.APIKeys != nil, "databases": s.Databases != nil, "firebaseProject": s.FirebaseProject != nil, "issuers": s.Issuers != nil,
-		"appCheck": s.AppCheck != nil, "signIn": s.SignIn != nil,
+		"appCheck": s.AppCheck != nil, "signIn": s.SignIn != nil, "limits": s.Limits != nil,
 	} {
 		if is {
 			list = append(list, name)
