@@ -107,9 +107,6 @@ func (a *Authority) issuer(i *projects.Issuer) *jwks.Remote {
 	return r
 }
 
-// SetUsers is Options.Users for whoever has to make the Authority before the users. It is called before the first credential is checked.
-func (a *Authority) SetUsers(u Users) { a.o.Users = u }
-
 // Authenticate implements Authenticator.
 func (a *Authority) Authenticate(ctx context.Context, c Credential) (Identity, error) {
 	id, err := a.identify(ctx, c)
@@ -221,13 +218,19 @@ func (p *presented) token(ctx context.Context) (Identity, error) {
 
 // signedBy returns nil if one of the keys has signed the token.
 func (p *presented) signedBy(list ...*token.Key) error {
+	_, err := p.signer(list)
+	return err
+}
+
+// signer returns the key that has signed the token.
+func (p *presented) signer(list []*token.Key) (*token.Key, error) {
 	err := token.ErrForged
 	for _, k := range list {
 		if err = p.a.verified.check(p.t, k, p.now); err == nil {
-			return nil
+			return k, nil
 		}
 	}
-	return invalid("the token is refused: %v", err)
+	return nil, invalid("the token is refused: %v", err)
 }
 
 // remoteKey returns the key of an issuer elsewhere that the token names.

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -57,7 +58,8 @@ func (a *Authority) Exchange(_ context.Context, assertion string) (accessToken s
 		return "", 0, invalid("the service account's project is gone")
 	}
 	p := presented{a: a, project: project, config: config, now: a.o.Now(), t: t}
-	if err := p.byAccount(email); err != nil {
+	k, err := p.byAccount(email)
+	if err != nil {
 		return "", 0, err
 	}
 	if aud, ok := t.Text("aud"); !ok || !a.isTokenAudience(aud) {
@@ -65,7 +67,7 @@ func (a *Authority) Exchange(_ context.Context, assertion string) (accessToken s
 	}
 	now := p.now.Unix()
 	signed, err := a.o.Keys.SignAs(accessTyp, map[string]any{
-		"iss": accessIssuer, "aud": accessAud, "sub": email, "project": project, "iat": now, "exp": now + int64(AccessLifetime/time.Second),
+		"iss": accessIssuer, "aud": accessAud, "sub": email, "project": project, "key": fingerprint(k), "iat": now, "exp": now + int64(AccessLifetime/time.Second),
 	})
 	if err != nil {
 		return "", 0, err
@@ -85,28 +87,36 @@ func (a *Authority) isTokenAudience(aud string) bool {
 	return server == a.o.PublicURL
 }
 
-// byAccount checks that a service account of the project has signed the token for itself, for at most an hour that includes now.
-func (p *presented) byAccount(email string) error {
-	list := p.config.ServiceAccountKeys(email, p.t.KID)
-	if len(list) == 0 {
-		return invalid("the service account %.200q has no key of that id; it may have been deleted", email)
-	}
-	if err := p.signedBy(list...); err != nil {
-		return err
-	}
-	if sub, ok := p.t.Text("sub"); p.t.Has("sub") && (!ok || sub != email) {
-		return invalid("a service account can sign only for itself: \"sub\" is another than \"iss\"")
-	}
-	if err := p.inForce(); err != nil {
-		return err
-	}
-	if p.times.Expires.Sub(p.times.Issued) > assertionLifetime+token.Skew {
-		return invalid("what a service account signs is good for at most %s", assertionLifetime)
-	}
-	return nil
+// fingerprint names a key in access tokens.
+func fingerprint(k *token.Key) string {
+	p := k.Print()
+	return base64.RawURLEncoding.EncodeToString(p[:12])
 }
 
-// accessToken is what Exchange has given out. The service account must still be there.
+// byAccount checks that a service account of the project has signed the token for itself, for at most an hour that includes now. It
+// returns the key.
+func (p *presented) byAccount(email string) (*token.Key, error) {
+	list := p.config.ServiceAccountKeys(email, p.t.KID)
+	if len(list) == 0 {
+		return nil, invalid("the service account %.200q has no key of that id; it may have been deleted", email)
+	}
+	k, err := p.signer(list)
+	if err != nil {
+		return nil, err
+	}
+	if sub, ok := p.t.Text("sub"); p.t.Has("sub") && (!ok || sub != email) {
+		return nil, invalid("a service account can sign only for itself: \"sub\" is another than \"iss\"")
+	}
+	if err := p.inForce(); err != nil {
+		return nil, err
+	}
+	if p.times.Expires.Sub(p.times.Issued) > assertionLifetime+token.Skew {
+		return nil, invalid("what a service account signs is good for at most %s", assertionLifetime)
+	}
+	return k, nil
+}
+
+// accessToken is what Exchange has given out. The service account must still be there, and the key by which the token was got.
 func (p *presented) accessToken(text string) (Identity, error) {
 	var err error
 	if p.t, err = token.Parse(text); err != nil {
@@ -123,13 +133,14 @@ func (p *presented) accessToken(text string) (Identity, error) {
 	aud, _ := p.t.Text("aud")
 	project, _ := p.t.Text("project")
 	email, _ := p.t.Text("sub")
+	key, _ := p.t.Text("key")
 	switch {
 	case issuer != accessIssuer || aud != accessAud:
 		return Identity{}, invalid("the access token is not one of this server")
 	case project != p.project:
 		return Identity{}, invalid("the access token is of project %.80q, and the database of project %q", project, p.project)
-	case !p.config.HasServiceAccount(email):
-		return Identity{}, invalid("the service account has been deleted")
+	case !slices.ContainsFunc(p.config.ServiceAccountKeys(email, ""), func(k *token.Key) bool { return fingerprint(k) == key }):
+		return Identity{}, invalid("the service account, or its key, has been deleted")
 	}
 	if err := p.inForce(); err != nil {
 		return Identity{}, err
@@ -140,7 +151,7 @@ func (p *presented) accessToken(text string) (Identity, error) {
 // selfSigned is what some clients send in place of an access token: a token that the service account has signed itself. It names a scope
 // or this server as its audience; what was signed for another purpose, an assertion or a custom token, has an audience, too, and is refused.
 func (p *presented) selfSigned(email string) (Identity, error) {
-	if err := p.byAccount(email); err != nil {
+	if _, err := p.byAccount(email); err != nil {
 		return Identity{}, err
 	}
 	if !p.t.Has("sub") {
@@ -184,7 +195,7 @@ func (a *Authority) VerifyCustomToken(_ context.Context, project, text string) (
 	if !config.HasServiceAccount(email) {
 		return "", nil, invalid("the custom token is signed by %.200q, which is no service account of project %s", email, project)
 	}
-	if err := p.byAccount(email); err != nil {
+	if _, err := p.byAccount(email); err != nil {
 		return "", nil, err
 	}
 	if !t.Has("sub") {

@@ -92,6 +92,7 @@ func open(ctx context.Context, o Options) (*Server, error) {
 	s.rtdb = rtdb.New(rtdb.Options{Audit: s.audit, Limiter: limiter, MaxMessageBytes: s.limits().message(), DB: s.data.db, Hub: s.data.hub, Logger: o.Logger, Metrics: s.metrics.connections(), Authenticator: s.authenticator(), AppChecker: s.appChecker()})
 	s.rest = rest.New(rest.Options{Audit: s.audit, Limiter: limiter, MaxWriteBytes: s.limits().Write, DB: s.data.db, Hub: s.data.hub, Logger: o.Logger, Metrics: s.metrics.rest(), Auth: s.authenticator(), AppChecker: s.appChecker()})
 	s.watchUsers()
+	s.watchServices()
 	s.handler = s.routes()
 	if o.open() {
 		s.handler = refuseProxies(s.handler)

@@ -270,6 +270,9 @@ func TestServiceAccount(t *testing.T) {
 	if answer := r.exchange(400, url.Values{"grant_type": {grantType}, "assertion": {assertion}}); answer["error"] != "invalid_grant" {
 		t.Errorf("signed with a deleted key: %v", answer)
 	}
+	if v := r.do(200, "POST", "inspect", `{"database":"shop","token":"`+access+`"}`); v["accepted"] != false {
+		t.Errorf("the access token that was got by a deleted key: %v", v)
+	}
 	r.do(409, "DELETE", "projects/shop/service-accounts/"+email+"/keys/"+second["private_key_id"].(string), "")
 	r.do(409, "POST", "projects/shop/service-accounts", `{"name":"backend"}`)
 	r.do(400, "POST", "projects/shop/service-accounts", `{"name":"Back End"}`)
@@ -281,6 +284,18 @@ func TestServiceAccount(t *testing.T) {
 	}
 	if list := r.do(200, "GET", "projects/shop/service-accounts", "")["serviceAccounts"].([]any); len(list) != 2 {
 		t.Errorf("%v", list)
+	}
+	block, _ = pem.Decode([]byte(second["private_key"].(string)))
+	if private, err = x509.ParsePKCS8PrivateKey(block.Bytes); err != nil {
+		t.Fatal(err)
+	}
+	assertion, err = token.Sign(token.RS256, nil, map[string]any{"iss": email, "aud": second["token_uri"], "iat": now, "exp": now + 3600}, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	access, _ = r.exchange(200, url.Values{"grant_type": {grantType}, "assertion": {assertion}})["access_token"].(string) // without a key id
+	if v := r.do(200, "POST", "inspect", `{"database":"shop","token":"`+access+`"}`); v["accepted"] != true {
+		t.Errorf("%v", v)
 	}
 	r.do(200, "DELETE", "projects/shop/service-accounts/"+email, "")
 	r.do(404, "DELETE", "projects/shop/service-accounts/"+email, "")
