@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 )
 
 // The binary form of a CDF, all fixed numbers little-endian:
@@ -190,10 +191,10 @@ func (r *reader) varint() int64 {
 	return int64(u>>1) ^ -int64(u&1)
 }
 
-// length returns a number of keys; there cannot be more than memory has bytes.
+// length returns a number of keys: one that leaves room for sums of a few.
 func (r *reader) length() int {
 	v := r.uvarint()
-	if v > 1<<48 {
+	if v > math.MaxInt>>3 {
 		r.fail("a length of %d", v)
 		return 0
 	}

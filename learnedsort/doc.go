@@ -35,7 +35,8 @@
 // # What the caller does
 //
 // There must be memory for the keys once more, and a quarter of that on top: Sort is
-// not in place. It calls slices.Sort below about a hundred elements.
+// not in place. Up to 128 MiB of it stay for the next sort, until two garbage collections
+// have gone by without one. Below about a hundred elements it calls slices.Sort.
 // Everything runs in the caller's goroutine; to use more of them, split the
 // input with [CDF.Split] or [CDF.Part] and sort the parts, which needs no merging.
 //

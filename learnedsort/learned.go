@@ -1,6 +1,9 @@
 package learnedsort
 
-import "math/bits"
+import (
+	"math"
+	"math/bits"
+)
 
 // maxBucketBits bounds the number of buckets.
 const maxBucketBits = 13
@@ -46,7 +49,7 @@ func (s *sorter[T]) learned(kind kind, a []T, m *spline, direct bool) bool {
 		squares += float64(c) * float64(c)
 	}
 	starts[1<<b] = n
-	if squares > misled*float64(n)*float64(n)/float64(uint(1)<<b) || most > 1<<31 {
+	if squares > misled*float64(n)*float64(n)/float64(uint(1)<<b) || uint64(most) > math.MaxUint32 {
 		return false
 	}
 
