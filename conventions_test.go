@@ -48,7 +48,7 @@ var floors = [][]string{
 	{"store"},
 	{"db"},
 	{"live"},
-	{"auth/password", "auth/mail"},
+	{"auth/password", "auth/mail", "auth/userfile"},
 	{"auth/token"}, // what a token says, and who signed it
 	{"auth/jwks"},
 	{"auth/keys"},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"rebase/auth/password"
 )
@@ -35,9 +36,29 @@ func (s *Store) Import(ctx context.Context, c Caller, params password.Params, li
 			return nil, failf(InvalidHash, "%v", err)
 		}
 	}
-	var bad []UploadError
+	// At once, as one sync of the log then serves many; but what could be in the way of something before it, after that.
+	errs := make([]error, len(list))
+	var wait sync.WaitGroup
+	turn := make(chan struct{}, importing)
+	seen := map[string]bool{}
+	var later []int
 	for i := range list {
-		err := s.importOne(ctx, c, params, &list[i])
+		if repeats(seen, &list[i]) {
+			later = append(later, i)
+			continue
+		}
+		turn <- struct{}{}
+		wait.Go(func() {
+			defer func() { <-turn }()
+			errs[i] = s.importOne(ctx, c, params, &list[i])
+		})
+	}
+	wait.Wait()
+	for _, i := range later {
+		errs[i] = s.importOne(ctx, c, params, &list[i])
+	}
+	var bad []UploadError
+	for i, err := range errs {
 		var refused *Error
 		switch {
 		case errors.As(err, &refused):
@@ -47,6 +68,29 @@ func (s *Store) Import(ctx context.Context, c Caller, params password.Params, li
 		}
 	}
 	return bad, nil
+}
+
+// importing is how many accounts of an import are written at a time.
+const importing = 32
+
+// repeats tells whether an account has anything that must be unique in common with those seen before, and notes it.
+func repeats(seen map[string]bool, u *Upload) bool {
+	names := []string{"uid\n" + u.UID}
+	if u.Email != "" {
+		names = append(names, "email\n"+strings.ToLower(strings.TrimSpace(u.Email)))
+	}
+	if u.Phone != "" {
+		names = append(names, "phone\n"+u.Phone)
+	}
+	for _, p := range u.Providers {
+		names = append(names, p.ID+"\n"+p.RawID)
+	}
+	again := false
+	for _, n := range names {
+		again = again || seen[n]
+		seen[n] = true
+	}
+	return again
 }
 
 // Native is the name of this program's own hashes, in imports and exports.

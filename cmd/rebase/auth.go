@@ -20,6 +20,7 @@ type authCmd struct {
 	Project        authProjectCmd `cmd:"" help:"Projects: which databases belong together, and whose tokens are believed there."`
 	Secret         authSecretCmd  `cmd:"" help:"Legacy secrets of databases: credentials of administrators, that also sign tokens."`
 	ServiceAccount authAccountCmd `cmd:"" help:"Service accounts, for Admin SDKs."`
+	Users          authUsersCmd   `cmd:"" help:"Users: take them over from Firebase or another system, and write them out."`
 	Keys           authKeysCmd    `cmd:"" help:"The keys that the server signs with."`
 	Root           authRootCmd    `cmd:"" help:"The root secret."`
 	Token          authTokenCmd   `cmd:"" help:"Tokens."`
