@@ -45,9 +45,7 @@ func (r *Result) object(file string) *object {
 		Not: list(r.Not), AlsoNot: list(r.AlsoNot), Possible: list(r.Possible),
 		Undecided: r.Undecided, Warnings: r.Warnings}
 	// What makes a verdict unknown is told where what makes it false is.
-	for _, t := range r.Unknown {
-		o.Types = append(o.Types, t)
-	}
+	o.Types = append(o.Types, r.Unknown...)
 	for _, d := range r.Decided {
 		if o.Decided == nil {
 			o.Decided = map[model.Model]string{}

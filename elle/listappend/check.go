@@ -80,8 +80,6 @@ type scratch struct {
 	readers, targets []uint32
 	first            []int32 // of carriers
 	updates          []int32 // of lost
-	chain            []int32 // of internal
-	last             []int32
 }
 
 func (c *checker) list(r *read) []history.Value { return c.h.List(r.m) }

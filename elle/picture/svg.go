@@ -47,7 +47,6 @@ type layout struct {
 	p             *Picture
 	width, height float64
 	cells         [][]float64 // where cells begin
-	labels        float64     // room for labels beside the way back
 }
 
 func cellWidth(c Cell) float64 { return 2*pad + char*float64(utf8.RuneCountInString(c.Short)) }
