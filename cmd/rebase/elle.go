@@ -25,6 +25,7 @@ const (
 
 type elleCmd struct {
 	Check elleCheckCmd `cmd:"" help:"Find the isolation anomalies in histories of transactions."`
+	Run   elleRunCmd   `cmd:"" help:"Drive a live server with many clients and check what they saw."`
 	Gen   elleGenCmd   `cmd:"" help:"Generate the history of a simulated store at a level of isolation."`
 }
 
