@@ -56,7 +56,7 @@ func loopback(hostport string) bool {
 }
 
 // forwarded are headers by which a proxy says for whom it asks.
-var forwarded = []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip"}
+var forwarded = []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Server", "X-Real-Ip"}
 
 // refuseProxies keeps what a proxy brings out of an open server: listening on the loopback is what protects it, and a proxy there
 // lets the world in.
