@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"time"
@@ -102,22 +103,35 @@ func PublicSAKey(now time.Time, id string, pub *rsa.PublicKey) (SAKey, error) {
 
 // ReadKeyFile reads a key file, Google's or ours, and returns the account with its public key.
 func ReadKeyFile(text []byte, now time.Time) (ServiceAccount, error) {
-	var f KeyFile
-	if err := json.Unmarshal(text, &f); err != nil || f.Type != "service_account" || f.ClientEmail == "" {
-		return ServiceAccount{}, fmt.Errorf(`it is no key file of a service account: JSON with "type": "service_account"`)
-	}
-	block, _ := pem.Decode([]byte(f.PrivateKey))
-	if block == nil {
-		return ServiceAccount{}, fmt.Errorf(`its "private_key" is not in PEM`)
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	f, private, err := readKeyFile(text)
 	if err != nil {
-		return ServiceAccount{}, fmt.Errorf(`its "private_key": %w`, err)
-	}
-	private, ok := parsed.(*rsa.PrivateKey)
-	if !ok {
-		return ServiceAccount{}, fmt.Errorf(`its "private_key" is no RSA key`)
+		return ServiceAccount{}, err
 	}
 	k, err := PublicSAKey(now, f.PrivateKeyID, &private.PublicKey)
 	return ServiceAccount{Email: f.ClientEmail, ID: f.ClientID, Keys: []SAKey{k}, Created: now}, err
+}
+
+// PrivateKey returns the key in a key file.
+func PrivateKey(text []byte) (*rsa.PrivateKey, error) {
+	_, private, err := readKeyFile(text)
+	return private, err
+}
+
+func readKeyFile(text []byte) (f KeyFile, private *rsa.PrivateKey, err error) {
+	if err := json.Unmarshal(text, &f); err != nil || f.Type != "service_account" || f.ClientEmail == "" {
+		return f, nil, errors.New(`it is no key file of a service account: JSON with "type": "service_account"`)
+	}
+	block, _ := pem.Decode([]byte(f.PrivateKey))
+	if block == nil {
+		return f, nil, errors.New(`its "private_key" is not in PEM`)
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return f, nil, fmt.Errorf(`its "private_key": %w`, err)
+	}
+	private, ok := parsed.(*rsa.PrivateKey)
+	if !ok {
+		return f, nil, errors.New(`its "private_key" is no RSA key`)
+	}
+	return f, private, nil
 }
