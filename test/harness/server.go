@@ -162,6 +162,9 @@ func (s *Server) Kill() {
 	<-s.exited
 }
 
+// Signal sends the process a signal, such as SIGSTOP and SIGCONT.
+func (s *Server) Signal(sig os.Signal) error { return s.cmd.Process.Signal(sig) }
+
 // Stop ends the process with SIGTERM, as an operator would, and waits; the error is
 // that of the process.
 func (s *Server) Stop(ctx context.Context) error {
