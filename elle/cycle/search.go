@@ -159,6 +159,10 @@ func (s *search) level(l int, sccs *graph.SCCs, wanted uint32) bool {
 			if walk == nil {
 				continue
 			}
+			if rw, _ := graph.CountRW(walk); rw == 1 {
+				// The search that is about these was given up, and another has met one.
+				n = base + uint32(slices.Index(kinds, model.GSingle))
+			}
 			hidden[c] |= s.hides[n]
 			s.hits = append(s.hits, struct{ v, n uint32 }{walk[0].From, n})
 			s.report(s.names[n], walk)
