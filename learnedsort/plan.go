@@ -136,7 +136,7 @@ func (s *sorter[T]) sortUnordered(kind kind, a []T) {
 		}
 	} else if cost := radixCost[T](n, passes); cost > cheapest {
 		imbalance, direct := m.fit(kind, sample)
-		if imbalance < uneven && modelCost[T](n, m.feature, direct, imbalance) < cost {
+		if imbalance < uneven && modelCost[T](n, m.feature, direct, imbalance, float64(distinct)/float64(len(sample))) < cost {
 			if s.way = byModel; direct {
 				s.way = byFeature
 			}
@@ -152,42 +152,40 @@ func (s *sorter[T]) sortUnordered(kind kind, a []T) {
 
 // The costs of a radix sort and of a model, in nanoseconds for a key on the machine that this was tuned on;
 // what counts is how they compare. A pass of the radix sort moves all keys over the whole of memory,
-// so its cost grows with their size, once they outgrow the cache; a model moves them twice.
+// so its cost grows with their size; a model moves them twice.
 
-// cheapest is what no model is less than.
+// cheapest is less than what any model costs.
 const cheapest = 8
 
 func radixCost[T item](n, passes int) float64 {
-	pass := 1.05
+	p := float64(passes)
 	switch size := n * itemSize[T](); {
-	case size > 1<<25:
-		pass = 1.4
-	case itemSize[T]() > 8 && size > 1<<23:
-		pass = 2
-	case itemSize[T]() > 8:
-		pass = 1.3
+	case itemSize[T]() == 8 && size < 4<<20:
+		return 3 + 1.0*p
+	case itemSize[T]() == 8 && size < 32<<20:
+		return 2 + 1.5*p
+	case itemSize[T]() == 8:
+		return 3.2 + 1.7*p
+	case size < 4<<20:
+		return 3 + 1.3*p
+	default:
+		return 2 + 2.5*p
 	}
-	if itemSize[T]() > 8 && n > 1<<21 {
-		pass = 2.2
-	}
-	return 3 + float64(passes)*pass
 }
 
-func modelCost[T item](n int, f feature, direct bool, imbalance float64) float64 {
-	cost := 11.5
-	if itemSize[T]() > 8 {
-		cost = 12.5
-		if n > 1<<18 {
-			cost = 15
-		}
+// modelCost takes the share of keys that are distinct, too: equal ones are in order when they have found their bucket.
+func modelCost[T item](n int, f feature, direct bool, imbalance, distinct float64) float64 {
+	cost := 13.3
+	if itemSize[T]() > 8 && n*itemSize[T]() >= 4<<20 {
+		cost = 16.5
 	}
 	if f == magnitude {
-		cost += 1.5
+		cost += 0.7
 	}
 	if direct {
-		cost -= 2
+		cost -= 2.5
 	}
-	return cost + 2*max(imbalance-1, 0)
+	return cost*(0.6+0.4*distinct) + 2*max(imbalance-1, 0)*distinct
 }
 
 // fit trains the model in the feature that suits the sample best. It returns the imbalance that remains, and
