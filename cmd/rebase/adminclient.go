@@ -22,7 +22,7 @@ import (
 // adminFlags say which server is administered, and in whose name.
 type adminFlags struct {
 	URL        string `default:"http://127.0.0.1:9000" help:"The running server (${default})." placeholder:"URL"`
-	SecretFile string `type:"path" help:"File with the root secret. Without it the variable REBASE_SECRET is read, and then ./rebase-data/root-secret." placeholder:"FILE"`
+	SecretFile string `help:"File with the root secret. Without it the variable REBASE_SECRET is read, and then ./rebase-data/root-secret." placeholder:"FILE"`
 	JSON       bool   `name:"json" help:"Print the server's answer, for other programs."`
 }
 
@@ -83,12 +83,12 @@ func (f *adminFlags) send(ctx context.Context, method, path string, in any, why 
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
 		return nil, &usageError{fmt.Errorf("--url must be the address of a server, as http://127.0.0.1:9000, not %q", f.URL)}
 	}
+	if base.Scheme == "http" && !localHost(base.Hostname()) {
+		return nil, &usageError{fmt.Errorf("%s is another machine, and http:// would send the root secret over the network for anyone to read; use https://, or run this on the server", base.Host)}
+	}
 	secret, err := f.secret()
 	if err != nil {
 		return nil, fmt.Errorf("reading the root secret: %w", err)
-	}
-	if base.Scheme == "http" && !localHost(base.Hostname()) {
-		return nil, &usageError{fmt.Errorf("%s is another machine, and http:// would send the root secret over the network for anyone to read; use https://, or run this on the server", base.Host)}
 	}
 	var body io.Reader
 	if in != nil {
