@@ -25,9 +25,6 @@ func newTxn(project string) *txn {
 // rests makes the change depend on a record being as it was read.
 func (t *txn) rests(r record) { t.conds[r.path] = r.hash }
 
-// absent makes the change depend on there being nothing.
-func (t *txn) absent(p tree.Path) { t.conds[p] = "" }
-
 func (t *txn) set(p tree.Path, text string) { t.updates[p] = text }
 
 func (t *txn) remove(p tree.Path) { t.updates[p] = "" }
