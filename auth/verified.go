@@ -60,5 +60,8 @@ func (v *verified) has(sum [sha256.Size]byte, now time.Time) bool {
 func (v *verified) turn(now time.Time) {
 	if age := now.Sub(v.youngest); v.young == nil || len(v.young) >= generationSize || age >= generationAge || age < 0 {
 		v.old, v.young, v.youngest = v.young, map[[sha256.Size]byte]struct{}{}, now
+		if age >= 2*generationAge {
+			v.old = nil // nobody has asked for so long
+		}
 	}
 }
