@@ -50,9 +50,9 @@ func seeds(f *testing.F) {
 	for order := range byte(5) {
 		for _, width := range []byte{20, 63} {
 			b := binary.LittleEndian.AppendUint64(nil, 0x3ff0000000000000)
-			b = append(b, width, 200, 8, order)
+			b = append(b, width, 200, 7, order)
 			f.Add(b)
-			f.Add(slices.Concat(b, []byte{1, 2, 3, 4, 5, 6, 7, 8, width, 255, 7, 3}, make([]byte, 16)))
+			f.Add(slices.Concat(b, []byte{1, 2, 3, 4, 5, 6, 7, 8, width, 255, 5, 3}, make([]byte, 16)))
 		}
 	}
 }
