@@ -103,7 +103,7 @@ func BenchmarkApplyUnderRules(b *testing.B) {
 		".write":"root.child('members').child($room).child(auth.uid).val() === true && (!data.exists() || data.isNumber())",
 		".validate":"newData.isNumber()"}}}}}`
 	for _, op := range []*Op{{Kind: OpSetRules, Rules: []byte(rules)}, {Kind: OpSet, Path: "members/r/ann", Value: tree.NewBool(true)}} {
-		op.NS = "bench"
+		op.NS, op.Caller = "bench", Root
 		if res := d.Do(ctx, op); res.Err != nil {
 			b.Fatal(res.Err)
 		}

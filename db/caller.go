@@ -9,7 +9,7 @@ import (
 )
 
 // Caller is in whose name something is done. It travels in the log with what it does, so that every replica
-// judges alike. It never changes; a nil *Caller is the server itself, whom no rule binds.
+// judges alike. It never changes; a nil *Caller is nobody: not signed in, and not let in where there are no rules.
 type Caller struct {
 	admin bool
 	open  bool
@@ -17,11 +17,18 @@ type Caller struct {
 	text  []byte // of auth, as JSON; empty for null
 }
 
-// Root is the server itself.
-var Root *Caller
+// Root is the server itself, whom no rule binds.
+var Root = &Caller{admin: true}
 
-// nobody is not signed in, and not let in where there are no rules.
 var nobody = &Caller{}
+
+// orNobody makes a nil one explicit.
+func (c *Caller) orNobody() *Caller {
+	if c == nil {
+		return nobody
+	}
+	return c
+}
 
 // NewCaller describes a caller. An admin is bound by no rule, and auth then does not matter. auth is the auth variable of
 // the rules as JSON; empty or null says that nobody is signed in. open lets the caller do everything in a
@@ -39,7 +46,7 @@ func NewCaller(admin, open bool, auth json.RawMessage) (*Caller, error) {
 }
 
 // Admin tells a caller whom no rule binds.
-func (c *Caller) Admin() bool { return c == nil || c.admin }
+func (c *Caller) Admin() bool { return c != nil && c.admin }
 
 // The first byte of an encoded caller says what it is. One who is signed in is followed by the auth
 // variable, as a string.
@@ -50,6 +57,7 @@ const (
 )
 
 func appendCaller(dst []byte, c *Caller) []byte {
+	c = c.orNobody()
 	var kind byte
 	if c.Admin() {
 		return append(dst, callerAdmin)

@@ -205,7 +205,7 @@ func TestConcurrentIncrements(t *testing.T) {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			op := &Op{Kind: OpSet, NS: "test", Path: "n", Value: tree.NewIncrement(tree.NewInt(1))}
+			op := &Op{Kind: OpSet, NS: "test", Path: "n", Value: tree.NewIncrement(tree.NewInt(1)), Caller: Root}
 			if res := r.db.Do(t.Context(), op); res.Err != nil {
 				t.Error(res.Err)
 			}
@@ -230,7 +230,7 @@ func TestTimestampsNeverGoBack(t *testing.T) {
 func TestRules(t *testing.T) {
 	r := newRig(t)
 	text := []byte(`{"rules": { /* c */ "list": {".indexOn": "age"}}}`)
-	if res := r.db.Do(t.Context(), &Op{Kind: OpSetRules, NS: "test", Rules: text}); res.Err != nil {
+	if res := r.db.Do(t.Context(), &Op{Kind: OpSetRules, NS: "test", Rules: text, Caller: Root}); res.Err != nil {
 		t.Fatal(res.Err)
 	}
 	for range 2 {

@@ -72,15 +72,15 @@ type Op struct {
 	Value    *tree.Node // OpSet, OpDisconnectSet; nil deletes
 	Updates  []Update   // OpMerge, OpDisconnectMerge
 
-	// Hash makes a set conditional: the node at Path must have this hash
+	// Hash makes an OpSet or OpMerge conditional: the node at Path must have this hash
 	// (tree.Hash), else the result is ErrStale.
 	Hash *string
 
 	// If makes an OpSet or OpMerge conditional: all of it must hold, else the result is ErrStale.
 	If []Condition
 
-	// Caller is in whose name [DB.Do] does the operation; nil is the server itself. What a session does is done in the
-	// name of the session's caller.
+	// Caller is in whose name [DB.Do] does the operation; nil is nobody, but the server itself in a namespace of its own. What
+	// a session does is done in the name of the session's caller.
 	Caller *Caller
 
 	// Rules is the source text for OpSetRules.
@@ -161,6 +161,9 @@ func CheckNamespace(name string) error {
 	}
 	return nil
 }
+
+// ownNamespace tells a namespace of the server's own, that nobody reaches from outside.
+func ownNamespace(name string) bool { return strings.HasPrefix(name, "_") }
 
 // check refuses what no state could make valid.
 func (op *Op) check() error {

@@ -65,6 +65,7 @@ func (s state) Children(p tree.Path, f func(string) bool) error {
 
 // mayRead decides on reading the node at p.
 func mayRead(set *ruleset, st rules.State, p tree.Path, q *query.Query, as *Caller, now int64) (bool, error) {
+	as = as.orNobody()
 	if as.unbound(set) {
 		return true, nil
 	}
@@ -78,6 +79,7 @@ func mayRead(set *ruleset, st rules.State, p tree.Path, q *query.Query, as *Call
 // mayWrite decides on a write to the namespace as r shows it. Its updates are relative to base, and what is in them is resolved.
 func (m *machine) mayWrite(r store.Reader, ns string, base tree.Path, updates []Update, as *Caller, now int64) (bool, error) {
 	set := m.rules.get(ns)
+	as = as.orNobody()
 	if as.unbound(set) {
 		return true, nil
 	}
@@ -132,6 +134,7 @@ func (v *View) MayRead(p tree.Path, q *query.Query, as *Caller) error {
 // what the decision depends on; see [Looked].
 func (d *DB) MayRead(ns string, p tree.Path, q *query.Query, as *Caller, looked *Looked) error {
 	set := d.machine.rules.get(ns)
+	as = as.orNobody()
 	if as.unbound(set) {
 		return nil
 	}

@@ -22,7 +22,7 @@ func caller(t testing.TB, auth string) *Caller {
 
 func (r *rig) rules(text string) {
 	r.t.Helper()
-	if res := r.db.Do(r.t.Context(), &Op{Kind: OpSetRules, NS: "test", Rules: []byte(text)}); res.Err != nil {
+	if res := r.db.Do(r.t.Context(), &Op{Kind: OpSetRules, NS: "test", Rules: []byte(text), Caller: Root}); res.Err != nil {
 		r.t.Fatal(res.Err)
 	}
 }

@@ -122,7 +122,8 @@ func loadSession(r store.Reader, id SessionID) (s *sessionState, ok bool, err er
 	if len(in.b) > 0 {
 		s.previous = in.session()
 	}
-	if len(in.b) > 0 { // else it is from when there were no callers, and everyone could do everything
+	s.caller = Root // it is from when there were no callers, and everyone could do everything
+	if len(in.b) > 0 {
 		s.caller = in.caller()
 	}
 	if in.err != nil {

@@ -238,6 +238,9 @@ func (s *Session) enqueue(op *Op, replayOf *writeRef, done func(Result)) {
 	switch {
 	case s.ns == "": // many callers share the session
 		o.named, o.caller = true, op.Caller
+		if op.Caller == nil && ownNamespace(op.NS) {
+			o.caller = Root
+		}
 	case !s.told:
 		o.named, o.caller, o.ofSession, s.told = true, s.caller, true, true
 	}

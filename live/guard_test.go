@@ -67,7 +67,7 @@ func TestListenersMustBeAllowed(t *testing.T) {
 		ok bool
 	}{
 		{ann, "rooms/x", "", true}, {ann, "rooms/x/deep/er", "", true}, {bob, "rooms/x", "", false}, {ann, "rooms/y", "", false},
-		{ann, "rooms", "", false}, {ann, "", "", false}, {db.Root, "", "", true}, {nil, "rooms", "", true}, {bob, "any/thing", "", true},
+		{ann, "rooms", "", false}, {ann, "", "", false}, {db.Root, "", "", true}, {nil, "rooms", "", false}, {bob, "any/thing", "", true},
 		{bob, "rooms/y/list", "", false}, {bob, "rooms/y/list", `{"l":2,"vf":"r"}`, true}, {bob, "rooms/y/list", `{"l":3,"vf":"r"}`, false},
 		{caller(t, "null"), "rooms/y/list", `{"l":2,"vf":"r"}`, false},
 	} {

@@ -28,7 +28,7 @@ func limited(t *testing.T, o limit.Options, change ...func(*Options)) (r *rig, w
 	}
 	l := limit.New(o)
 	r = newRig(t, append(change, func(o *Options) { o.Limiter, o.Authenticator = l, named{} })...)
-	if res := r.db.Do(context.Background(), &db.Op{Kind: db.OpSetRules, NS: "test", Rules: []byte(`{"rules":{".read":true,".write":true}}`)}); res.Err != nil {
+	if res := r.db.Do(context.Background(), &db.Op{Kind: db.OpSetRules, NS: "test", Rules: []byte(`{"rules":{".read":true,".write":true}}`), Caller: db.Root}); res.Err != nil {
 		t.Fatal(res.Err)
 	}
 	return r, waited, refused

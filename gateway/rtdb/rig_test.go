@@ -110,7 +110,7 @@ func (r *rig) set(path tree.Path, text string) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	if res := r.db.Do(context.Background(), &db.Op{Kind: db.OpSet, NS: "test", Path: path, Value: v}); res.Err != nil {
+	if res := r.db.Do(context.Background(), &db.Op{Kind: db.OpSet, NS: "test", Path: path, Value: v, Caller: db.Root}); res.Err != nil {
 		r.t.Fatal(res.Err)
 	}
 }
