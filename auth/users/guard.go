@@ -18,6 +18,8 @@ type Limits struct {
 	Address Limit
 	// SignUps is how many accounts one address may make; default 100, then one each 36 s (100 an hour, as Firebase).
 	SignUps Limit
+	// Flows is how many sign-ins at providers one address may begin; default 100, then one each 6 s.
+	Flows Limit
 	// Mails is how many mails may be sent to one e-mail address; default 5, then one each 10 minutes.
 	Mails Limit
 	// MailsFrom is how many mails one address may have sent; default 50, then one each minute.
@@ -66,6 +68,7 @@ func newGuard(l Limits, now func() time.Time) *guard {
 	l.Account = l.Account.or(50, 30*time.Second)
 	l.Address = l.Address.or(100, 6*time.Second)
 	l.SignUps = l.SignUps.or(100, 36*time.Second)
+	l.Flows = l.Flows.or(100, 6*time.Second)
 	l.Mails = l.Mails.or(5, 10*time.Minute)
 	l.MailsFrom = l.MailsFrom.or(50, time.Minute)
 	return &guard{limits: l, now: now, buckets: map[bucketKey]*bucket{}}

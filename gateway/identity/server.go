@@ -238,6 +238,9 @@ func (q *request) asAdmin(project string) error {
 	case !id.Admin || id.Project != "" && id.Project != project:
 		return q.refused(project, http.StatusForbidden, "not an administrator of the project")
 	}
+	if _, ok := q.s.o.Projects.Config(project); !ok && !q.s.o.Open {
+		return &apiError{http.StatusNotFound, "PROJECT_NOT_FOUND : there is no such project; make it with \"rebase auth project create\"", "NOT_FOUND"}
+	}
 	q.project, q.admin, q.who = project, true, "admin"
 	if id.UID != "" {
 		q.who = "service-account:" + id.UID
