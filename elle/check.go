@@ -53,7 +53,7 @@ func (r *Result) check(ctx context.Context, want map[model.Anomaly]bool, o *Opti
 			}
 		}
 		r.takeDecisions(register.Sessions(r.h))
-	case Set, SetFull, Counter, Bank, LongFork, Comments:
+	case Set, SetFull, SetStrict, Counter, Bank, LongFork, Comments:
 		a = simple.Check(r.h, string(o.Workload))
 		wantAll(want, a)
 		if o.Workload == Counter && len(a.Unknown) > 0 {

@@ -19,6 +19,7 @@ const (
 	RWRegister Workload = "rw-register" // transactions write registers and read them
 	Set        Workload = "set"         // elements are added, and read in the end
 	SetFull    Workload = "set-full"    // elements are added, and read all the time
+	SetStrict  Workload = "set-strict"  // the same, and no read may be late
 	Counter    Workload = "counter"     // a number is added to, and read
 	Bank       Workload = "bank"        // money is moved between accounts, which are read
 	LongFork   Workload = "long-fork"   // keys are written once, and read in groups
@@ -39,7 +40,7 @@ const (
 
 // Workloads are all of them.
 func Workloads() []Workload {
-	return []Workload{ListAppend, RWRegister, Set, SetFull, Counter, Bank, LongFork, Comments, RegisterSessions,
+	return []Workload{ListAppend, RWRegister, Set, SetFull, SetStrict, Counter, Bank, LongFork, Comments, RegisterSessions,
 		Keys, Register, CASRegister, Mutex, KV}
 }
 

@@ -49,7 +49,7 @@ Exit codes are those of elle check; 2 also if the server cannot be reached in th
 func (c *elleRunCmd) Run(ctx context.Context, std streams) error {
 	check := elleCheckCmd{Workload: c.Workload, Models: c.Models, Format: "auto", Witnesses: 8, JSON: c.JSON}
 	if c.Workload == "set" {
-		check.Workload = "set-full"
+		check.Workload = "set-strict" // which the server promises
 	}
 	o, _, err := check.options()
 	if err != nil {

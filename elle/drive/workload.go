@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -47,7 +48,7 @@ func (w *worker) list(ctx context.Context) error {
 			writes = true
 		}
 	}
-	call := w.rec.Txn(w.process, micros...)
+	call := w.rec.Txn(w.process, slices.Clone(micros)...) // which it keeps, and results go into micros
 	value, tag, err := w.c.get(ctx, w.at(group), writes)
 	lists := map[string]string{}
 	if err == nil {
@@ -100,8 +101,8 @@ func (w *worker) register(ctx context.Context) error {
 			reads = true
 		}
 	}
-	call := w.rec.Txn(w.process, micros...)
-	if !reads { // from above the group, so that paths have several segments
+	call := w.rec.Txn(w.process, slices.Clone(micros)...) // which it keeps, and results go into micros
+	if !reads {                                           // from above the group, so that paths have several segments
 		update := map[string]int64{}
 		for _, s := range steps {
 			update[strings.TrimPrefix(w.at(group), w.base+"/")+"/"+keyName(s.key)] = s.value
@@ -164,7 +165,7 @@ func (w *worker) final(ctx context.Context, group int64) error {
 	for i := range micros {
 		micros[i] = history.ReadOf(w.key(group, i))
 	}
-	call := w.rec.Txn(w.process, micros...)
+	call := w.rec.Txn(w.process, slices.Clone(micros)...) // which it keeps, and results go into micros
 	value, _, err := w.c.get(ctx, w.at(group), false)
 	if err == nil && w.o.Workload == "list-append" {
 		lists := map[string]string{}

@@ -52,7 +52,12 @@ func (c *checker) elements(op int, result history.Datum, attempted map[element]b
 // setFull follows each element through all reads. From when it was acknowledged, or seen by a read that has
 // ended, every read that begins must have it. A read that misses it is a loss if no later read has it: otherwise it
 // was late, which is no more than stale. If all that is known of an element is lost reads, it is lost.
-func (c *checker) setFull() {
+func (c *checker) setFull() { c.follow(false) }
+
+// setStrict is setFull for sets that are linearizable.
+func (c *checker) setStrict() { c.follow(true) }
+
+func (c *checker) follow(strict bool) {
 	h := c.h
 	type fate struct {
 		add           int
@@ -111,6 +116,11 @@ func (c *checker) setFull() {
 	}
 	for _, e := range order {
 		f := fates[e]
+		if strict && f.absent >= 0 && f.present >= 0 && f.lastPresentAt >= h.Ops[f.absent].Invoke {
+			d := h.Datum(h.Ops[f.add].Arg)
+			c.found(StaleRead, []int{f.add, f.absent, f.present}, []anomaly.Fact{{Name: "element", Value: d}},
+				"T1 added %v, which was known before T2 began; T2 misses it and T3 has it", d)
+		}
 		if f.absent >= 0 && (f.present < 0 || f.lastPresentAt < h.Ops[f.absent].Invoke) {
 			d := h.Datum(h.Ops[f.add].Arg)
 			c.found(LostElement, []int{f.add, f.absent}, []anomaly.Fact{{Name: "element", Value: d}},

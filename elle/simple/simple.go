@@ -13,6 +13,7 @@ import (
 // are not what such models speak of. Long fork and comments report cycles by their usual names.
 const (
 	LostElement      model.Anomaly = "lost-element"      // acknowledged, and not there afterwards
+	StaleRead        model.Anomaly = "stale-read"        // misses an element that was there before, and is there later
 	GarbageElement   model.Anomaly = "garbage-element"   // there, and never added
 	DuplicateElement model.Anomaly = "duplicate-element" // there twice
 	OutOfBounds      model.Anomaly = "out-of-bounds"     // a counter that nothing explains
@@ -26,7 +27,7 @@ const (
 )
 
 var checks = map[string]func(*checker){
-	"set": (*checker).set, "set-full": (*checker).setFull, "counter": (*checker).counter,
+	"set": (*checker).set, "set-full": (*checker).setFull, "set-strict": (*checker).setStrict, "counter": (*checker).counter,
 	"bank": (*checker).bank, "long-fork": (*checker).longFork, "comments": (*checker).comments,
 }
 

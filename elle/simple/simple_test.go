@@ -53,6 +53,8 @@ func TestSmallHistories(t *testing.T) {
 		{"no collection", "set", op("ok", "read", "nil", "7"), []model.Anomaly{BadValue}},
 		{"a read that began before", "set-full", strings.Replace(late, "%", "[]", 1), nil},
 		{"late, but found", "set-full", op("ok", "add", "1", "1") + op("ok", "read", "nil", "[]") + op("ok", "read", "nil", "[1]"), nil},
+		{"late", "set-strict", op("ok", "add", "1", "1") + op("ok", "read", "nil", "[]") + op("ok", "read", "nil", "[1]"), []model.Anomaly{StaleRead}},
+		{"not late", "set-strict", strings.Replace(late, "%", "[]", 1) + op("ok", "read", "nil", "[1]"), nil},
 		{"lost later", "set-full", op("ok", "add", "1", "1") + op("ok", "read", "nil", "[1]") + op("ok", "read", "nil", "[]"), []model.Anomaly{LostElement}},
 		{"in doubt, seen, lost", "set-full", op("info", "add", "1", "1") + op("ok", "read", "nil", "[1]") + op("ok", "read", "nil", "[]"), []model.Anomaly{LostElement}},
 		{"counted", "counter", op("ok", "add", "3", "3") + op("ok", "read", "nil", "3"), nil},
@@ -104,7 +106,7 @@ func TestGenerated(t *testing.T) {
 				}
 				workloads := []string{w.String()}
 				if w == gen.Set {
-					workloads = append(workloads, "set-full")
+					workloads = append(workloads, "set-full", "set-strict")
 				}
 				for _, name := range workloads {
 					got := types(t, h, name)

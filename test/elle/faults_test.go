@@ -40,7 +40,7 @@ func seed(t *testing.T) uint64 {
 func duration(t *testing.T) time.Duration {
 	text := os.Getenv("REBASE_ELLE_SECONDS")
 	if text == "" {
-		return 4 * time.Second
+		return 3 * time.Second
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil {
@@ -60,7 +60,7 @@ func judge(t *testing.T, h *history.History, workload string) *elle.Result {
 	t.Helper()
 	w := elle.Workload(workload)
 	if w == elle.Set {
-		w = elle.SetFull
+		w = elle.SetStrict
 	}
 	r, err := elle.Check(context.Background(), h, elle.Options{Workload: w})
 	if err != nil {
@@ -191,7 +191,7 @@ func TestStrictSerializable(t *testing.T) {
 	server := harness.MustStart(t, filepath.Join(t.TempDir(), "data"))
 	for _, workload := range drive.Workloads {
 		o := options("http://"+server.Addr, workload, s, 0)
-		o.Txns = 2000
+		o.Txns = 600
 		h, err := drive.Run(t.Context(), o, nil)
 		if err != nil {
 			t.Fatal(err)
