@@ -160,6 +160,16 @@ func network(address string) string {
 	return ip.String()
 }
 
+// from is a bucket of an address. The loopback is none: behind a proxy there stands everybody, and tests make many accounts.
+func (g *guard) from(l *Limit, c Caller) bucketKey {
+	if ip, err := netip.ParseAddr(c.Address); err == nil && ip.Unmap().IsLoopback() {
+		return bucketKey{limit: &unlimited}
+	}
+	return bucketKey{l, network(c.Address)}
+}
+
+var unlimited = Limit{Burst: -1}
+
 // guess counts an attempt to prove to be an account; account is any text that names it, whether it exists or not. The attempt must
 // end with right() if it was right.
 func (s *Store) guess(c Caller, account string) (right func(), err error) {
@@ -168,7 +178,7 @@ func (s *Store) guess(c Caller, account string) (right func(), err error) {
 	}
 	who, where := c.Project+"\n"+account, network(c.Address)
 	pair := bucketKey{&s.guard.limits.Guesses, who + "\n" + where}
-	give, ok := s.guard.take(pair, bucketKey{&s.guard.limits.Account, who}, bucketKey{&s.guard.limits.Address, where})
+	give, ok := s.guard.take(pair, bucketKey{&s.guard.limits.Account, who}, s.guard.from(&s.guard.limits.Address, c))
 	if !ok {
 		return nil, failf(TooManyAttempts, "Access to this account has been temporarily disabled due to many failed login attempts. "+
 			"You can restore it by resetting your password, or try again later.")
@@ -181,7 +191,7 @@ func (s *Store) mayMake(c Caller) error {
 	if c.Admin {
 		return nil
 	}
-	if _, ok := s.guard.take(bucketKey{&s.guard.limits.SignUps, network(c.Address)}); !ok {
+	if _, ok := s.guard.take(s.guard.from(&s.guard.limits.SignUps, c)); !ok {
 		return failf(TooManyAttempts, "too many accounts were made from this address; try again later")
 	}
 	return nil
@@ -192,7 +202,7 @@ func (s *Store) mayMail(c Caller, address string) error {
 	if c.Admin {
 		return nil
 	}
-	if _, ok := s.guard.take(bucketKey{&s.guard.limits.Mails, c.Project + "\n" + address}, bucketKey{&s.guard.limits.MailsFrom, network(c.Address)}); !ok {
+	if _, ok := s.guard.take(bucketKey{&s.guard.limits.Mails, c.Project + "\n" + address}, s.guard.from(&s.guard.limits.MailsFrom, c)); !ok {
 		return failf(TooManyAttempts, "too many mails; try again later")
 	}
 	return nil

@@ -119,7 +119,7 @@ func (s *Store) AuthURI(ctx context.Context, c Caller, providerID, redirect, hin
 		return "", "", err
 	}
 	// It writes a record and asks another server, for anybody.
-	if _, ok := s.guard.take(bucketKey{&s.guard.limits.Flows, network(c.Address)}); !ok {
+	if _, ok := s.guard.take(s.guard.from(&s.guard.limits.Flows, c)); !ok {
 		return "", "", fail(TooManyAttempts)
 	}
 	d, err := s.discover(ctx, p.Issuer)

@@ -353,3 +353,28 @@ func FuzzIntegers(f *testing.F) {
 		}
 	})
 }
+
+func TestRemote(t *testing.T) {
+	for _, c := range []struct {
+		peer string
+		sent []string
+		want string
+	}{
+		{"192.0.2.1:5", nil, "192.0.2.1"},
+		{"192.0.2.1:5", []string{"198.51.100.7"}, "192.0.2.1"}, // whoever comes from elsewhere is not believed
+		{"127.0.0.1:5", nil, "127.0.0.1"},
+		{"127.0.0.1:5", []string{"198.51.100.7"}, "198.51.100.7"},
+		{"[::1]:5", []string{"203.0.113.9, 198.51.100.7"}, "198.51.100.7"}, // the first is the client's own invention
+		{"127.0.0.1:5", []string{"203.0.113.9", "2001:db8::1"}, "2001:db8::1"},
+		{"127.0.0.1:5", []string{"nonsense"}, "127.0.0.1"},
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = c.peer
+		for _, v := range c.sent {
+			r.Header.Add("X-Forwarded-For", v)
+		}
+		if got := remote(r); got != c.want {
+			t.Errorf("%s %q: %s, want %s", c.peer, c.sent, got, c.want)
+		}
+	}
+}

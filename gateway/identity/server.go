@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 
@@ -154,12 +155,24 @@ func (q *request) caller() users.Caller {
 	}
 }
 
+// remote is the address of whoever asks. A proxy on this machine says it, in the last entry of the header: those before it are what the
+// client has sent. Nobody else is believed.
 func remote(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
+	peer := r.RemoteAddr
+	if host, _, err := net.SplitHostPort(peer); err == nil {
+		peer = host
 	}
-	return host
+	if ip, err := netip.ParseAddr(peer); err != nil || !ip.Unmap().IsLoopback() {
+		return peer
+	}
+	if list := r.Header.Values("X-Forwarded-For"); len(list) > 0 {
+		last := list[len(list)-1]
+		last = strings.TrimSpace(last[strings.LastIndexByte(last, ',')+1:])
+		if ip, err := netip.ParseAddr(last); err == nil {
+			return ip.String()
+		}
+	}
+	return peer
 }
 
 // language is what the SDK's languageCode says.
