@@ -186,3 +186,30 @@ func (s *spline) misfit(sample [][1]uint64) uint64 {
 	}
 	return worst
 }
+
+// fit trains the model in the feature that suits the sample best. It returns the imbalance that remains, and
+// whether the feature alone is good enough.
+func (s *spline) fit(kind kind, sample [][1]uint64) (imbalance float64, direct bool) {
+	lo, hi := sample[0][0], sample[len(sample)-1][0]
+	best, choice := math.Inf(1), features
+	for f := range features {
+		if !s.frame(kind, f, lo, hi) {
+			continue
+		}
+		if f != magnitude {
+			if i := s.imbalance(sample, true); i <= even {
+				return i, true
+			}
+		}
+		s.train(sample)
+		// The first ones are cheaper.
+		if i := s.imbalance(sample, false); i < 0.8*best {
+			best, choice = i, f
+		}
+	}
+	if choice < features {
+		s.frame(kind, choice, lo, hi)
+		s.train(sample)
+	}
+	return best, false
+}

@@ -1,9 +1,6 @@
 package learnedsort
 
-import (
-	"math"
-	"math/bits"
-)
+import "math/bits"
 
 // How a sort chooses its way.
 //
@@ -52,6 +49,9 @@ const (
 	slanted = 1.6
 	uneven  = 8
 
+	// fewPasses of the radix sort are faster than anything else.
+	fewPasses = 2
+
 	// minModel is the length from which on scattering into buckets pays; below it the keys
 	// are spread at once.
 	minModel = 1 << 15
@@ -82,194 +82,73 @@ func (s *sorter[T]) sortEncoded(a []T) { s.sort(unsigned, a) }
 
 // sortUnordered sorts encoded keys of the kind and decodes them.
 func (s *sorter[T]) sortUnordered(kind kind, a []T) {
-	n := len(a)
-	if n < smallItems {
+	if len(a) < smallItems {
 		s.way = byComparison
-		s.work += n * bits.Len(uint(n))
-		mergesort(a, s.scratch(n))
-		decode(kind, a)
+		s.work += len(a) * bits.Len(uint(len(a)))
+		mergesort(a, s.scratch(len(a)))
+	} else if !s.byArrival(a) && s.bySample(kind, a) {
 		return
 	}
+	decode(kind, a)
+}
+
+// byArrival sorts keys that come nearly in order. It returns false if they do not.
+func (s *sorter[T]) byArrival(a []T) bool {
 	if nearly(a) {
 		if s.way = byInsertion; s.touchUp(a) {
-			decode(kind, a)
-			return
+			return true
 		}
 	}
-	if drifts(a) {
-		s.way = byDrift
-		if s.drift(a) {
-			s.way = byDrift // sorting the late keys took a way of its own
-			decode(kind, a)
-			return
-		}
+	if drifts(a) && s.drift(a) {
+		s.way = byDrift // the late keys went a way of their own
+		return true
 	}
+	return false
+}
+
+// bySample sorts keys in the way that a sample recommends. It tells whether it has decoded them, too.
+func (s *sorter[T]) bySample(kind kind, a []T) (decoded bool) {
+	n := len(a)
 	sample := sampleOf(a)
 	distinct, differ := census(sample)
-	passes := 0
-	for d := differ; d != 0; d >>= 8 {
-		if d&0xff != 0 {
-			passes++
-		}
-	}
-	if distinct <= maxFew && distinct <= len(sample)/4 && passes > 2 && n >= minFew {
+	passes := passesFor(differ)
+
+	if distinct <= maxFew && distinct <= len(sample)/4 && passes > fewPasses && n >= minFew {
 		if s.way = byFew; s.few(a) {
-			decode(kind, a)
-			return
+			return false
 		}
 	}
 	var m spline
-	if n < minModel {
-		lo, hi := sample[0][0], sample[len(sample)-1][0]
-		if passes > 2 && m.frame(kind, affine, lo, hi) && m.imbalance(sample, true) <= slanted {
-			s.way = byFeature
-			buf := s.scratch(n)
-			copy(buf, a)
-			s.spread(a, buf, 0)
-			decode(kind, a)
-			return
+	lo, hi := sample[0][0], sample[len(sample)-1][0]
+	switch {
+	case passes <= fewPasses:
+	case n >= minModel:
+		cost := radixCost[T](n, passes)
+		if cost < cheapest {
+			break
 		}
-		if n >= minDirect && m.frame(kind, value, lo, hi) && m.imbalance(sample, true) <= even {
-			if s.way = byFeature; s.learned(kind, a, &m, true) {
-				return
-			}
-		}
-	} else if cost := radixCost[T](n, passes); cost > cheapest {
 		imbalance, direct := m.fit(kind, sample)
-		if imbalance < uneven && modelCost[T](n, m.feature, direct, imbalance, float64(distinct)/float64(len(sample))) < cost {
-			if s.way = byModel; direct {
-				s.way = byFeature
-			}
-			if s.learned(kind, a, &m, direct) {
-				return
-			}
+		if imbalance > uneven || cost < modelCost[T](n, m.feature, direct, imbalance, float64(distinct)/float64(len(sample))) {
+			break
+		}
+		if s.way = byModel; direct {
+			s.way = byFeature
+		}
+		if s.learned(kind, a, &m, direct) {
+			return true
+		}
+	case m.frame(kind, affine, lo, hi) && m.imbalance(sample, true) <= slanted:
+		s.way = byFeature
+		buf := s.scratch(n)
+		copy(buf, a)
+		s.spread(a, buf, 0)
+		return false
+	case n >= minDirect && m.frame(kind, value, lo, hi) && m.imbalance(sample, true) <= even:
+		if s.way = byFeature; s.learned(kind, a, &m, true) {
+			return true
 		}
 	}
 	s.way = byRadix
 	s.work += n * (1 + radix(a, s.scratch(n)))
-	decode(kind, a)
-}
-
-// The costs of a radix sort and of a model, in nanoseconds for a key on the machine that this was tuned on;
-// what counts is how they compare. A pass of the radix sort moves all keys over the whole of memory,
-// so its cost grows with their size; a model moves them twice.
-
-// cheapest is less than what any model costs.
-const cheapest = 8
-
-func radixCost[T item](n, passes int) float64 {
-	p := float64(passes)
-	switch size := n * itemSize[T](); {
-	case itemSize[T]() == 8 && size < 4<<20:
-		return 3 + 1.0*p
-	case itemSize[T]() == 8 && size < 32<<20:
-		return 2 + 1.5*p
-	case itemSize[T]() == 8:
-		return 3.2 + 1.7*p
-	case size < 4<<20:
-		return 3 + 1.3*p
-	default:
-		return 2 + 2.5*p
-	}
-}
-
-// modelCost takes the share of keys that are distinct, too: equal ones are in order when they have found their bucket.
-func modelCost[T item](n int, f feature, direct bool, imbalance, distinct float64) float64 {
-	cost := 13.3
-	if itemSize[T]() > 8 && n*itemSize[T]() >= 4<<20 {
-		cost = 16.5
-	}
-	if f == magnitude {
-		cost += 0.7
-	}
-	if direct {
-		cost -= 2.5
-	}
-	return cost*(0.6+0.4*distinct) + 2*max(imbalance-1, 0)*distinct
-}
-
-// fit trains the model in the feature that suits the sample best. It returns the imbalance that remains, and
-// whether the feature alone is good enough.
-func (s *spline) fit(kind kind, sample [][1]uint64) (imbalance float64, direct bool) {
-	lo, hi := sample[0][0], sample[len(sample)-1][0]
-	best, choice := math.Inf(1), features
-	for f := range features {
-		if !s.frame(kind, f, lo, hi) {
-			continue
-		}
-		if f != magnitude {
-			if i := s.imbalance(sample, true); i <= even {
-				return i, true
-			}
-		}
-		s.train(sample)
-		// The first ones are cheaper.
-		if i := s.imbalance(sample, false); i < 0.8*best {
-			best, choice = i, f
-		}
-	}
-	if choice < features {
-		s.frame(kind, choice, lo, hi)
-		s.train(sample)
-	}
-	return best, false
-}
-
-// sampleOf draws keys, one from each stretch of a, and sorts them.
-func sampleOf[T item](a []T) [][1]uint64 {
-	m := min(max(len(a)/64, 128), 1<<16)
-	sample := make([][1]uint64, m, 2*m)
-	stretches := newStretches(len(a), m)
-	for i := range sample {
-		sample[i][0] = a[stretches.next()][0]
-	}
-	if m < 1024 {
-		mergesort(sample, sample[m:2*m])
-	} else {
-		radix(sample, sample[m:2*m])
-	}
-	return sample
-}
-
-// census counts the distinct keys of a sorted sample and returns the bits in which keys differ.
-func census(sample [][1]uint64) (distinct int, differ uint64) {
-	distinct = 1
-	for i := 1; i < len(sample); i++ {
-		if d := sample[i][0] ^ sample[i-1][0]; d != 0 {
-			distinct++
-			differ |= d
-		}
-	}
-	return distinct, differ
-}
-
-// jitter is a sequence of numbers without pattern, the same for the same length.
-type jitter uint64
-
-func newJitter(n int) jitter { return jitter(n) }
-
-// below returns a number in [0, n). (SplitMix64, Steele, Lea and Flood 2014.)
-func (j *jitter) below(n int) int {
-	*j += 0x9e3779b97f4a7c15
-	z := uint64(*j)
-	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
-	z = (z ^ z>>27) * 0x94d049bb133111eb
-	hi, _ := bits.Mul64(z^z>>31, uint64(n))
-	return int(hi)
-}
-
-// stretches draws one place from each of m stretches that together are n long.
-type stretches struct {
-	jitter  jitter
-	i, m, n uint64
-}
-
-func newStretches(n, m int) *stretches {
-	return &stretches{jitter: newJitter(n), m: uint64(m), n: uint64(n)}
-}
-
-func (s *stretches) next() int {
-	from := s.i * s.n / s.m
-	s.i++
-	return int(from) + s.jitter.below(int(s.i*s.n/s.m-from))
+	return false
 }
