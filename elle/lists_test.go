@@ -273,7 +273,7 @@ func TestNothingIsGivenUp(t *testing.T) {
 // history.
 func TestSizeOfTheGraph(t *testing.T) {
 	edges := func(o gen.Options) int { return check(t, generate(t, o), elle.Options{}).Stats.Edges }
-	o := gen.Options{Seed: 3, Level: gen.StrictSerializable, Txns: 20_000}
+	o := gen.Options{Seed: 3, Level: gen.StrictSerializable, Txns: 4_000}
 	one := edges(o)
 	twice := o
 	twice.Txns *= 2

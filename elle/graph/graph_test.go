@@ -243,7 +243,7 @@ func TestReachIsLinear(t *testing.T) {
 // A component as long as the history must not need a stack of its length, and what is
 // searched in it must not take more than linear time where nothing is found.
 func TestLongCycle(t *testing.T) {
-	const n = 1_000_000
+	const n = 200_000
 	b := NewBuilder(n)
 	for v := range uint32(n) {
 		rel := WR
