@@ -2,6 +2,7 @@ package keys
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -105,6 +106,28 @@ func TestRotationSignsNobodyOut(t *testing.T) {
 	node, err := r.db.Store().Get(Namespace, pathKeys)
 	if err != nil || node.NumChildren() != 2 {
 		t.Errorf("%d keys are stored, %v", node.NumChildren(), err)
+	}
+}
+
+// A key that somebody else may have is of no use to anybody at once.
+func TestRevoke(t *testing.T) {
+	c := newClock()
+	r := open(t, memdb.Open(t, c.now), c)
+	tok := sign(t, r, c)
+	if err := r.Revoke(t.Context(), tok.KID); !errors.Is(err, ErrActive) {
+		t.Errorf("the active key: %v", err)
+	}
+	if err := r.Revoke(t.Context(), "../active"); !errors.Is(err, ErrNoKey) {
+		t.Errorf("no key: %v", err)
+	}
+	if err := r.Rotate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Revoke(t.Context(), tok.KID); err != nil {
+		t.Fatal(err)
+	}
+	if good(t, r, tok) || !good(t, r, sign(t, r, c)) || len(r.List()) != 1 {
+		t.Error("the wrong key was revoked, or none")
 	}
 }
 

@@ -151,6 +151,28 @@ func (r *Ring) Rotate(ctx context.Context) error {
 	return err
 }
 
+// ErrActive: the key is the one that signs.
+var ErrActive = errors.New("that is the key that signs: rotate the keys first")
+
+// ErrNoKey: there is no key of that id.
+var ErrNoKey = errors.New("there is no key of that id")
+
+// Revoke deletes a retired key before its time, because somebody else may have it. Whatever it has signed is void at once.
+func (r *Ring) Revoke(ctx context.Context, kid string) error {
+	r.change.Lock()
+	defer r.change.Unlock()
+	s := r.state.Load()
+	switch {
+	case s.keys[kid] == nil:
+		return ErrNoKey
+	case s.keys[kid] == s.active:
+		return ErrActive
+	}
+	// A key never becomes the active one again; the condition is for a state that is not known here yet.
+	active := db.Condition{Path: pathActive, Hash: tree.Hash(tree.NewString(s.active.ID))}
+	return r.db.Do(ctx, &db.Op{Kind: db.OpSet, NS: Namespace, Path: pathKeys.Child(kid), If: []db.Condition{active}}).Err
+}
+
 // activate replaces the active key of s by a new one.
 func (r *Ring) activate(ctx context.Context, s *state) error {
 	private, err := rsa.GenerateKey(rand.Reader, bits)

@@ -244,6 +244,7 @@ func (c *authSecretRevokeCmd) Run(ctx context.Context, std streams, a *authCmd) 
 type authKeysCmd struct {
 	List   authKeysListCmd   `cmd:"" help:"List the keys whose tokens are good."`
 	Rotate authKeysRotateCmd `cmd:"" help:"Sign with a new key from now on. Nobody is signed out: the old one stays good for what it has signed."`
+	Revoke authKeysRevokeCmd `cmd:"" help:"Delete a key that does not sign any more, because somebody else may have it. What it has signed is void at once."`
 }
 
 type keysAnswer struct {
@@ -283,6 +284,17 @@ type authKeysRotateCmd struct{}
 func (c *authKeysRotateCmd) Run(ctx context.Context, std streams, a *authCmd) error {
 	var k keysAnswer
 	printed, err := a.do(ctx, std, "POST", "keys/rotate", nil, &k)
+	return k.print(std, printed, err)
+}
+
+type authKeysRevokeCmd struct {
+	ID string `arg:"" help:"The key's id, as listed." placeholder:"ID"`
+}
+
+// Run revokes the key.
+func (c *authKeysRevokeCmd) Run(ctx context.Context, std streams, a *authCmd) error {
+	var k keysAnswer
+	printed, err := a.do(ctx, std, "DELETE", "keys/"+esc(c.ID), nil, &k)
 	return k.print(std, printed, err)
 }
 

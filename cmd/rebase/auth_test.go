@@ -109,7 +109,11 @@ func TestAuthCommands(t *testing.T) {
 	bad(t, "neither a token nor a secret", exitFailure, secret, "auth", "token", "inspect", "--database", "stock")
 
 	contains(t, good(t, "", "auth", "keys", "rotate"), "signs")
-	contains(t, good(t, "", "auth", "keys", "rotate"), "signs", "verifies until")
+	retired := strings.Fields(strings.Split(good(t, "", "auth", "keys", "list"), "\n")[1])[0]
+	contains(t, good(t, "", "auth", "keys", "rotate"), "signs", "verifies until", retired)
+	if left := good(t, "", "auth", "keys", "revoke", retired); strings.Contains(left, retired) {
+		t.Errorf("the key is still there:\n%s", left)
+	}
 	contains(t, good(t, "", "auth", "keys", "list", "--json"), `"keys": [`)
 	bad(t, "--yes", exitUsage, "", "auth", "project", "delete", "shop")
 	contains(t, good(t, "", "auth", "project", "delete", "shop", "--yes"), "deleted")

@@ -383,7 +383,16 @@ func TestKeysAndRoot(t *testing.T) {
 	}
 	r.do(405, "GET", "keys/rotate", "")
 	r.do(200, "POST", "keys/rotate", "")
-	if list := r.do(200, "POST", "keys/rotate", "")["keys"].([]any); len(list) != 2 {
+	list := r.do(200, "POST", "keys/rotate", "")["keys"].([]any)
+	if len(list) != 2 {
+		t.Fatalf("%v", list)
+	}
+	id := func(i int) string { return list[i].(map[string]any)["id"].(string) }
+	r.do(409, "DELETE", "keys/"+id(0), "")
+	r.do(404, "DELETE", "keys/none", "")
+	r.do(200, "DELETE", "keys/"+id(1), "")
+	r.do(404, "DELETE", "keys/"+id(1), "")
+	if list = r.do(200, "POST", "keys/rotate", "")["keys"].([]any); len(list) != 2 {
 		t.Errorf("%v", list)
 	}
 	for _, path := range []string{JWKSPath, CertsPath} {

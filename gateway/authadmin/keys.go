@@ -8,12 +8,16 @@ import (
 
 	"rebase/audit"
 	"rebase/auth"
+	"rebase/auth/keys"
 )
 
-// keys lists the signing keys and rotates them.
+const keyRevoked audit.Act = "key.revoked"
+
+// keys lists the signing keys, rotates them, and revokes those that have been retired.
 //
 //	GET  keys
 //	POST keys/rotate
+//	DELETE keys/ID
 func (c *call) keys(at []string) (any, error) {
 	list := func() (any, error) { return map[string]any{"keys": c.h.o.Keys.List()}, nil }
 	switch {
@@ -24,6 +28,20 @@ func (c *call) keys(at []string) (any, error) {
 			err := c.h.o.Keys.Rotate(c.r.Context())
 			c.record(audit.KeyRotated, "", "", err, nil)
 			if err != nil {
+				return nil, err
+			}
+			return list()
+		}})
+	case len(at) == 1:
+		return c.methods(map[string]func() (any, error){"DELETE": func() (any, error) {
+			err := c.h.o.Keys.Revoke(c.r.Context(), at[0])
+			c.record(keyRevoked, "", at[0], err, nil)
+			switch {
+			case errors.Is(err, keys.ErrNoKey):
+				return nil, refusef(http.StatusNotFound, "%v", err)
+			case errors.Is(err, keys.ErrActive):
+				return nil, refusef(http.StatusConflict, "%v", err)
+			case err != nil:
 				return nil, err
 			}
 			return list()
