@@ -413,6 +413,7 @@ func TestAttackLegacyTokens(t *testing.T) {
 		"other version":   hs256(t, r.secret.Secret, r.legacy().with(claims{"v": 1})),
 		"no version":      hs256(t, r.secret.Secret, r.legacy().with(claims{"v": nil})),
 		"no data":         hs256(t, r.secret.Secret, r.legacy().with(claims{"d": nil})),
+		"long uid":        hs256(t, r.secret.Secret, r.legacy().with(claims{"d": map[string]any{"uid": strings.Repeat("x", 257)}})),
 		"data no object":  hs256(t, r.secret.Secret, r.legacy().with(claims{"d": "zoe"})),
 		"simulated":       hs256(t, r.secret.Secret, r.legacy().with(claims{"simulate": true})),
 		"simulated admin": hs256(t, r.secret.Secret, r.legacy().with(claims{"simulate": true, "admin": true})),

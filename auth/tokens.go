@@ -109,6 +109,9 @@ func (p *presented) user(uid, provider string) (Identity, error) {
 // legacyLifetime is how long a legacy token without "exp" is good, as Firebase's documentation of them says.
 const legacyLifetime = 24 * time.Hour
 
+// maxLegacyUID bounds the user's id in a legacy token, as Firebase's generators of them did.
+const maxLegacyUID = 256
+
 // legacyToken is a token that somebody has signed with a secret of the database: claims v, d, iat, and optionally exp, nbf, admin,
 // debug, simulate.
 func (p *presented) legacyToken() (Identity, error) {
@@ -150,6 +153,9 @@ func (p *presented) legacyToken() (Identity, error) {
 	id.Auth = d
 	if json.Unmarshal(user.UID, &id.UID) != nil {
 		id.UID = "" // a number, or none: the rules see it, and limits do without
+	}
+	if len(id.UID) > maxLegacyUID {
+		return Identity{}, invalid(`the token is refused: "uid" has more than %d bytes`, maxLegacyUID)
 	}
 	return id, nil
 }

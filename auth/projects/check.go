@@ -44,6 +44,10 @@ func CheckName(project string) error {
 	if !projectName.MatchString(project) {
 		return bad("project", "a name has 1 to 63 lower-case letters, digits, hyphens and underscores, and begins with a letter or a digit; %.80q has not", project)
 	}
+	if strings.HasSuffix(project, DefaultDatabase) {
+		// Its database would be another project's, too.
+		return bad("project", "a name must not end in %s, as the default databases of projects do", DefaultDatabase)
+	}
 	return nil
 }
 

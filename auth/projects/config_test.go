@@ -67,7 +67,7 @@ func TestCheck(t *testing.T) {
 			}
 		})
 	}
-	for _, name := range []string{"", "-a", "A", "a/b", "a.b", "..", "_a", strings.Repeat("a", 64)} {
+	for _, name := range []string{"", "-a", "A", "a/b", "a.b", "..", "_a", "shop-default-rtdb", strings.Repeat("a", 64)} {
 		if CheckName(name) == nil {
 			t.Errorf("project name %q was taken", name)
 		}

@@ -198,10 +198,7 @@ func (s *state) of(ns string) string {
 	if project, ok := s.databases[ns]; ok {
 		return project
 	}
-	if short, ok := strings.CutSuffix(ns, DefaultDatabase); ok && s.byName[ns] == nil {
-		return short
-	}
-	return ns
+	return strings.TrimSuffix(ns, DefaultDatabase)
 }
 
 // List returns the names of all projects, sorted.
