@@ -24,9 +24,10 @@ const (
 )
 
 type elleCmd struct {
-	Check elleCheckCmd `cmd:"" help:"Find the isolation anomalies in histories of transactions."`
-	Run   elleRunCmd   `cmd:"" help:"Drive a live server with many clients and check what they saw."`
-	Gen   elleGenCmd   `cmd:"" help:"Generate the history of a simulated store at a level of isolation."`
+	Check  elleCheckCmd  `cmd:"" help:"Find the isolation anomalies in histories of transactions."`
+	Run    elleRunCmd    `cmd:"" help:"Drive a live server with many clients and check what they saw."`
+	Shrink elleShrinkCmd `cmd:"" help:"Make a history small that still shows its anomaly."`
+	Gen    elleGenCmd    `cmd:"" help:"Generate the history of a simulated store at a level of isolation."`
 }
 
 type elleCheckCmd struct {
@@ -247,8 +248,16 @@ func (c *elleCheckCmd) print(w io.Writer, name string, r *elle.Result) error {
 	if len(r.Undecided) > 0 {
 		fmt.Fprintf(&b, "  not decided:    %s\n", joined(r.Undecided))
 	}
-	for _, d := range r.Decided {
-		fmt.Fprintf(&b, "  %s: %s\n", d.Verdict, d.Model)
+	for _, verdict := range []string{"proved", "refuted", "not decided"} {
+		var models []model.Model
+		for _, d := range r.Decided {
+			if d.Verdict == verdict {
+				models = append(models, d.Model)
+			}
+		}
+		if len(models) > 0 {
+			fmt.Fprintf(&b, "  %-15s %s\n", verdict+":", joined(models))
+		}
 	}
 	for _, text := range r.Warnings {
 		fmt.Fprintf(&b, "  note: %s\n", text)
