@@ -49,3 +49,9 @@ test('a service account of another project is nobody here', async () => {
   const answer = await fetch(`${url}node/x.json`, { headers: { Authorization: `Bearer ${token}` } });
   assert.equal(answer.status, 401);
 });
+
+test('the documentation shows this credential', () => {
+  const read = (name) => readFileSync(new URL(name, import.meta.url), 'utf8');
+  const code = read('../lib/serviceaccount.mjs');
+  assert.ok(read('../../../../docs/auth.md').includes(code.slice(code.indexOf('export function')).trim()));
+});
