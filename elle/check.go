@@ -33,7 +33,10 @@ func Check(ctx context.Context, h *history.History, o Options) (*Result, error) 
 	if err := r.check(ctx, want, &o); err != nil {
 		return nil, err
 	}
-	r.conclude(want, o.witnesses())
+	r.conclude(want, o.models(), o.witnesses())
+	if o.Workload == ListAppend {
+		r.decideLists(o.models())
+	}
 	return r, nil
 }
 
@@ -74,7 +77,7 @@ func (r *Result) check(ctx context.Context, want map[model.Anomaly]bool, o *Opti
 		return err
 	}
 	r.take(a.Found, a.Counts)
-	r.Unknown = a.Unknown
+	r.Unknown, r.complete = a.Unknown, a.Complete
 	if a.Build != nil {
 		sessions, realtime := cycle.Needs(want)
 		if sessions {
@@ -155,7 +158,7 @@ func (r *Result) take(found []anomaly.Anomaly, counts map[model.Anomaly]int) {
 }
 
 // conclude draws the conclusions from what was found.
-func (r *Result) conclude(want map[model.Anomaly]bool, witnesses int) {
+func (r *Result) conclude(want map[model.Anomaly]bool, models []model.Model, witnesses int) {
 	reported := func(t model.Anomaly) bool {
 		return want[t] || slices.ContainsFunc(t.Implied(), func(b model.Anomaly) bool { return want[b] })
 	}
@@ -188,7 +191,7 @@ func (r *Result) conclude(want map[model.Anomaly]bool, witnesses int) {
 	})
 	r.Undecided = slices.DeleteFunc(r.Undecided, func(t model.Anomaly) bool { return !reported(t) })
 	r.Not, r.AlsoNot = model.Refuted(r.Types)
-	r.Possible = model.Possible(r.Types)
+	r.Possible = model.Possible(r.Types, models...)
 	switch {
 	case len(r.Types) > 0:
 		r.Valid = Inconsistent

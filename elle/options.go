@@ -105,13 +105,17 @@ func (o *Options) witnesses() int {
 	return o.Witnesses
 }
 
+// models are those to check.
+func (o *Options) models() []model.Model {
+	if len(o.Models) == 0 && len(o.Anomalies) == 0 {
+		return []model.Model{model.Strictest}
+	}
+	return o.Models
+}
+
 // wanted are the anomalies to report.
 func (o *Options) wanted() map[model.Anomaly]bool {
-	models := o.Models
-	if len(models) == 0 && len(o.Anomalies) == 0 {
-		models = []model.Model{model.Strictest}
-	}
-	want := model.Prohibited(models...)
+	want := model.Prohibited(o.models()...)
 	for _, a := range o.Anomalies {
 		want[a] = true
 	}

@@ -432,6 +432,11 @@ func compare(t *rapid.T, h *history.History, m model.Model, want, complete bool,
 	if got := r.Valid != elle.Inconsistent; got != want && (want || complete) {
 		t.Fatalf("%s: %v by brute force, %v (%q) by the checker\n%s", m, want, r.Valid, r.Types, lines(h, r))
 	}
+	for _, d := range r.Decided {
+		if d.Model == m && (d.Verdict == "proved") != (want && complete) {
+			t.Fatalf("%s is %s; by brute force %v\n%s", m, d.Verdict, want, lines(h, r))
+		}
+	}
 	for _, a := range r.Anomalies {
 		for i, s := range a.Steps {
 			text := s.Because("A", "B")

@@ -36,21 +36,23 @@ type Result struct {
 	Anomalies []anomaly.Anomaly
 	// Not are the weakest models that are ruled out, AlsoNot those that imply one of them.
 	Not, AlsoNot []model.Model
-	// Possible are the strongest models that nothing of what was found rules out. Only what
-	// Options asked for was looked for.
+	// Possible are the strongest models that nothing of what was found rules out, among
+	// those that Options asked for and what they imply: nothing else was looked for.
 	Possible []model.Model
 	// Unknown are the reasons for which the history, or a part of it, cannot be judged.
 	Unknown []model.Anomaly
 	// Undecided are anomalies that were not looked for to the end: see Options.Budget.
 	Undecided []model.Anomaly
-	// Decided tells, of registers, which models hold in some order of versions.
+	// Decided tells which models some execution explains the history in ("proved"), and
+	// which none does ("refuted").
 	Decided []Decision
 	// Warnings tell what had to be assumed.
 	Warnings []string
 	Stats    Stats
 
-	h      *history.History
-	counts map[model.Anomaly]int
+	h        *history.History
+	complete bool // see anomaly.Analysis
+	counts   map[model.Anomaly]int
 }
 
 // Stats are sizes.

@@ -132,3 +132,25 @@ func TestElleCheckPictures(t *testing.T) {
 		}
 	}
 }
+
+// The guide shows what the program prints.
+func TestElleGuide(t *testing.T) {
+	guide, err := os.ReadFile("../../docs/elle.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir("../..")
+	out, _, code := runWith(t, "", "elle", "check", "--models", "serializable", "docs/elle/skew.edn")
+	if code != 1 || !strings.Contains(string(guide), "\n"+strings.TrimSpace(out)+"\n") {
+		t.Errorf("code %d; the guide does not show\n%s", code, out)
+	}
+	dir := t.TempDir()
+	runWith(t, "", "elle", "check", "--models", "serializable", "docs/elle/skew.edn", "--svg", dir)
+	want, err := os.ReadFile(filepath.Join(dir, "skew-G2-item-1.svg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile("docs/images/elle-skew.svg"); err != nil || string(got) != string(want) {
+		t.Errorf("docs/images/elle-skew.svg is not the picture: %v", err)
+	}
+}

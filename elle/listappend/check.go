@@ -21,6 +21,7 @@ type Options struct {
 func Check(h *history.History, o Options) *anomaly.Analysis {
 	c := &checker{h: h, o: o, refs: group(h),
 		out: &anomaly.Analysis{Build: graph.NewBuilder(len(h.Ops))}}
+	c.out.Complete = true
 	s := &source{h: h, refs: c.refs, keys: map[history.Key]*versions{}}
 	c.out.Source, c.out.Weak = s, s.weak
 	committed := false
@@ -146,6 +147,7 @@ func (c *checker) unique() bool {
 			case w.typ == history.Fail:
 				continue
 			case o.typ != history.Fail:
+				c.out.Complete = false
 				if !slices.Contains(c.out.Unknown, model.DuplicateWrites) {
 					c.out.Unknown = append(c.out.Unknown, model.DuplicateWrites)
 				}

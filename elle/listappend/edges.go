@@ -55,6 +55,9 @@ func (c *checker) edges() {
 			}
 		}
 	}
+	if len(targets) > 1 {
+		c.out.Complete = false // their order may be forced by other keys: nobody tries
+	}
 	b.Reach(readers, targets, graph.RW)
 	c.scratch.readers, c.scratch.targets = readers, targets
 }

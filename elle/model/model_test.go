@@ -100,9 +100,22 @@ func TestPossible(t *testing.T) {
 		{[]Anomaly{G1a}, []Model{"strong-read-uncommitted"}},
 		{[]Anomaly{G0}, nil},
 	} {
-		if got := Possible(c.found); !slices.Equal(got, c.want) {
+		if got := Possible(c.found, Strictest); !slices.Equal(got, c.want) {
 			t.Errorf("%q leave %q, want %q", c.found, got, c.want)
 		}
+	}
+}
+
+// Of what nobody asked for nothing is said.
+func TestPossibleOfWhatWasAsked(t *testing.T) {
+	if got := Possible(nil, "snapshot-isolation"); !slices.Equal(got, []Model{"snapshot-isolation"}) {
+		t.Errorf("%q", got)
+	}
+	if got := Possible([]Anomaly{G2Item}, "serializable"); !slices.Equal(got, []Model{"snapshot-isolation", "update-serializable"}) {
+		t.Errorf("%q", got)
+	}
+	if got := Possible(nil); got != nil {
+		t.Errorf("%q", got)
 	}
 }
 
@@ -123,7 +136,7 @@ func TestRefutedAndPossible(t *testing.T) {
 				t.Errorf("%s implies none of %q", m, not)
 			}
 		}
-		for _, m := range Possible(found) {
+		for _, m := range Possible(found, Strictest) {
 			for _, other := range Models() {
 				if other != m && other.Implies(m) && !slices.Contains(not, other) && !slices.Contains(alsoNot, other) {
 					t.Errorf("%s is not the strongest: %s", m, other)

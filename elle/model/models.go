@@ -182,13 +182,15 @@ func Refuted(found []Anomaly) (not, alsoNot []Model) {
 	return not, alsoNot
 }
 
-// Possible are the strongest models that anomalies leave, among those that forbid any
-// anomaly at all, sorted: no anomaly of found is forbidden by one of them, and every
-// stronger one forbids one.
-func Possible(found []Anomaly) []Model {
+// Possible are the strongest models that anomalies leave, sorted: those of which no anomaly
+// of found is forbidden, while every stronger one forbids one. Only models that forbid any
+// anomaly at all count, and only those that one of asked implies: of others, what they
+// forbid may not have been looked for.
+func Possible(found []Anomaly, asked ...Model) []Model {
 	not, alsoNot := Refuted(found)
 	left := func(m Model) bool {
-		return !slices.Contains(not, m) && !slices.Contains(alsoNot, m) && testable[m]
+		return testable[m] && !slices.Contains(not, m) && !slices.Contains(alsoNot, m) &&
+			slices.ContainsFunc(asked, func(a Model) bool { return a.Implies(m) })
 	}
 	var strongest []Model
 	for _, m := range all {

@@ -48,6 +48,7 @@ type view struct {
 	Workload                      string
 	Not, AlsoNot, Possible        string
 	Undecided                     string
+	Decided                       []stat
 	Notes                         []string
 	Stats                         []stat
 	Groups                        []group
@@ -81,6 +82,9 @@ func (v *view) fill(r *elle.Result) {
 	v.Not, v.AlsoNot, v.Possible = joined(r.Not), joined(r.AlsoNot), joined(r.Possible)
 	v.Undecided = joined(r.Undecided)
 	v.Notes = r.Warnings
+	for _, d := range r.Decided {
+		v.Decided = append(v.Decided, stat{string(d.Model), d.Verdict})
+	}
 	s := r.Stats
 	v.Stats = []stat{
 		{"operations", fmt.Sprint(s.Operations)}, {"committed", fmt.Sprint(s.OK)},
