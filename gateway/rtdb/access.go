@@ -223,10 +223,8 @@ func (c *client) admitted() error {
 	return errNoApp
 }
 
-// mayRead refuses a get that the rules do not allow on the state that it reads.
+// mayRead refuses a get that the rules do not allow on the state that it reads. Unlike a listen, it comes with its order also where that
+// selects everything.
 func (c *client) mayRead(v *db.View, p tree.Path, q *query.Query) error {
-	if q.IsDefault() {
-		q = nil
-	}
 	return v.MayRead(p, q, c.caller())
 }
