@@ -91,7 +91,12 @@ func TestAnomaliesOfLists(t *testing.T) {
 		{"dirty update", `
 			0 fail [[:append 1 1]]
 			1 ok [[:append 1 2]]
-			2 info [[:r 1 [1 2]]]`, nil, "dirty-update"},
+			2 ok [[:r 1 [1 2]]]`, nil, "G1a dirty-update"},
+		{"reads of what is in doubt", `
+			0 ok [[:append 1 1]]
+			1 info [[:append 1 2] [:r 1 [1 2]]]
+			2 ok [[:append 1 3]]
+			3 ok [[:r 1 [1 3]]]`, nil, ""},
 		{"internal: own append", `
 			0 ok [[:append 1 1] [:r 1 []]]`, []model.Model{"read-atomic"}, "internal"},
 		{"internal: own read", `

@@ -248,17 +248,8 @@ func (b *Builder) add(ev *event) error {
 	if !ev.txn && p != nil && p.txn {
 		mops, list = p.mops, p.list
 	}
-	if ev.typ == evFail {
-		// What a failed transaction has read is nobody's concern, and must not become the
-		// spine of a key.
-		for i := range mops {
-			if m := &mops[i]; m.Kind.IsRead() {
-				*m = Mop{Kind: Read, Key: m.Key}
-			}
-		}
-	}
 	if len(mops) > 0 {
-		o.first, o.count = b.commit(mops, list)
+		o.first, o.count = b.commit(mops, list, ev.typ == evOK)
 	}
 	if ev.val != None {
 		o.Val = ev.val
@@ -357,8 +348,9 @@ func (b *Builder) event(e uint32, ev *event) {
 }
 
 // commit keeps micro-operations. Lists that agree with the spine of their key become
-// lengths; a list that is longer and agrees makes the spine grow.
-func (b *Builder) commit(mops []Mop, list []Value) (first, count uint32) {
+// lengths; a list that is longer and agrees makes the spine grow, if it was read by a
+// transaction that committed: what others have read may never have been there.
+func (b *Builder) commit(mops []Mop, list []Value, committed bool) (first, count uint32) {
 	h := &b.h
 	first = uint32(len(h.mops))
 	for _, m := range mops {
@@ -366,7 +358,7 @@ func (b *Builder) commit(mops []Mop, list []Value) (first, count uint32) {
 			read := list[m.Val-1:][:m.Len]
 			spine := h.spines[m.Key]
 			n := min(len(read), len(spine))
-			if slices.Equal(read[:n], spine[:n]) {
+			if slices.Equal(read[:n], spine[:n]) && (len(read) == n || committed) {
 				if len(read) > n {
 					h.spines[m.Key] = append(spine, read[n:]...)
 				}
@@ -391,7 +383,7 @@ func (b *Builder) History() *History {
 		}
 		if p := b.pending[int32(op)]; p != nil {
 			o := &h.Ops[op]
-			o.first, o.count = b.commit(p.mops, p.list)
+			o.first, o.count = b.commit(p.mops, p.list, false)
 			delete(b.pending, int32(op))
 		}
 	}

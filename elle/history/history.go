@@ -146,8 +146,8 @@ func (h *History) List(m Mop) []Value {
 	return h.pool[at : at+m.Len : at+m.Len]
 }
 
-// Spine is a list that some read of key returned, or nil. Most reads are prefixes of it:
-// see OnSpine.
+// Spine is a list that a committed read of key returned, or nil. Most reads are prefixes of
+// it: see OnSpine.
 func (h *History) Spine(key Key) []Value { return h.spines[key] }
 
 // OnSpine tells whether the ReadList m is a prefix of its key's spine. If not, it differs

@@ -156,13 +156,18 @@ func TestMemoryIsThatOfMicroOperations(t *testing.T) {
 	}
 }
 
-func TestFailedReadsAreNoSpine(t *testing.T) {
+func TestOnlyCommittedReadsAreTheSpine(t *testing.T) {
 	h := build(t, []Entry{
 		{Type: "fail", Process: 1, Micros: []Micro{ReadElements("k", 9, 9)}},
+		{Type: "info", Process: 2, Micros: []Micro{ReadElements("k", 1, 8)}},
 		{Type: "ok", Process: 1, Micros: []Micro{ReadElements("k", 1, 2)}},
+		{Type: "info", Process: 3, Micros: []Micro{ReadElements("k", 1)}},
 	})
-	if m := h.Mops(1)[0]; !h.OnSpine(m) || len(h.Spine(0)) != 2 {
+	if m := h.Mops(2)[0]; !h.OnSpine(m) || len(h.Spine(0)) != 2 {
 		t.Error("what a failed transaction read is taken for the list")
+	}
+	if got := told(h); got != `fail [:r "k" [9 9]] info [:r "k" [1 8]] ok [:r "k" [1 2]] info [:r "k" [1]]` {
+		t.Error(got)
 	}
 }
 

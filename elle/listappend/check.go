@@ -70,11 +70,10 @@ type write struct {
 	observed bool  // somebody has read it, be it in a list that disagrees
 }
 
-// read is what a transaction that is committed or in doubt has read.
+// read is what a committed transaction has read.
 type read struct {
 	ref
-	m  history.Mop
-	ok bool
+	m history.Mop
 }
 
 type scratch struct {
@@ -123,12 +122,14 @@ func (c *checker) collect() {
 				c.appends[n-1].final = false
 			}
 			c.appends = append(c.appends, write{ref: r, val: m.Val, typ: typ, final: true, place: -1})
-		case typ == history.Fail:
+		case typ != history.OK:
+			// A transaction that did not commit may have read what never was, its own appends
+			// among it.
 		case m.Kind == history.ReadList:
-			c.reads = append(c.reads, read{r, m, typ == history.OK})
-		case m.Kind == history.Read && typ == history.OK && m.Val == history.None:
+			c.reads = append(c.reads, read{r, m})
+		case m.Kind == history.Read && m.Val == history.None:
 			m.Kind = history.ReadList // nothing is the empty list
-			c.reads = append(c.reads, read{r, m, true})
+			c.reads = append(c.reads, read{r, m})
 		}
 	}
 	c.writer.reset(low, high, len(c.appends))
@@ -234,7 +235,7 @@ func (c *checker) place() {
 	}
 }
 
-// carriers gives, by index into the order, the first committed read that has the version at
+// carriers gives, by index into the order, the first read that has the version at
 // that index, as an index into reads, or -1. Lists that do not fit are left out.
 func (c *checker) carriers() []int32 {
 	first := slices.Grow(c.scratch.first[:0], len(c.order)+1)[:len(c.order)+1]
@@ -242,7 +243,7 @@ func (c *checker) carriers() []int32 {
 		first[i] = -1
 	}
 	for i := len(c.reads) - 1; i >= 0; i-- {
-		if r := &c.reads[i]; r.ok && c.fits(r) {
+		if r := &c.reads[i]; c.fits(r) {
 			first[r.m.Len] = int32(i)
 		}
 	}

@@ -23,9 +23,6 @@ func (c *checker) edges() {
 	readers := c.scratch.readers[:0]
 	for i := range c.reads {
 		r := &c.reads[i]
-		if !r.ok {
-			continue
-		}
 		list := c.list(r)
 		if len(list) > 0 {
 			if n := c.writer.get(list[len(list)-1]); n >= 0 && c.appends[n].typ != history.Fail {

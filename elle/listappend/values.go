@@ -105,7 +105,7 @@ func (c *checker) aborted() {
 	}
 }
 
-// eachRead calls f for each version that is bad, with the first committed read that has it;
+// eachRead calls f for each version that is bad, with the first read that has it;
 // n is the index of its append, or -1. Of lists that do not fit, each is looked at.
 func (c *checker) eachRead(bad func(n int32) bool, f func(r *read, v history.Value, n int32)) {
 	var carriers []int32
@@ -125,7 +125,7 @@ func (c *checker) eachRead(bad func(n int32) bool, f func(r *read, v history.Val
 	}
 	for i := range c.reads {
 		r := &c.reads[i]
-		if !r.ok || c.fits(r) {
+		if c.fits(r) {
 			continue
 		}
 		for _, v := range c.list(r) {
@@ -141,7 +141,7 @@ func (c *checker) eachRead(bad func(n int32) bool, f func(r *read, v history.Val
 func (c *checker) intermediate() {
 	for i := range c.reads {
 		r := &c.reads[i]
-		if !r.ok || r.m.Len == 0 {
+		if r.m.Len == 0 {
 			continue
 		}
 		list := c.list(r)
@@ -164,7 +164,7 @@ func (c *checker) futures() {
 		for j < len(c.appends) && c.appends[j].op < r.op {
 			j++
 		}
-		for k := j; r.ok && k < len(c.appends) && c.appends[k].op == r.op; k++ {
+		for k := j; k < len(c.appends) && c.appends[k].op == r.op; k++ {
 			w := &c.appends[k]
 			if w.mop < r.mop || !w.observed || !c.contains(r, w) {
 				continue
@@ -218,7 +218,7 @@ func (c *checker) lost() {
 	j := 0
 	for i := range c.reads {
 		r := &c.reads[i]
-		if i > 0 && c.reads[i-1].op == r.op || !r.ok || !c.fits(r) {
+		if i > 0 && c.reads[i-1].op == r.op || !c.fits(r) {
 			continue
 		}
 		for j < len(c.appends) && c.appends[j].op < r.op {

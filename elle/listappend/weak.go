@@ -104,7 +104,7 @@ func (c *checker) weakEdges(b *graph.Builder, n uint32, learn func(w, r uint32, 
 	}
 	for i := range c.reads {
 		r := &c.reads[i]
-		if !r.ok || !c.fits(r) {
+		if !c.fits(r) {
 			continue
 		}
 		b.Add(n+r.op, hubs[r.m.Len], graph.RW)
