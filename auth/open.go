@@ -32,6 +32,11 @@ func (Open) Authenticate(_ context.Context, c Credential) (Identity, error) {
 		if id.Auth, err = authVariable(claims); err != nil {
 			return Identity{}, err
 		}
+		var user struct {
+			UID string `json:"uid"`
+		}
+		_ = json.Unmarshal(id.Auth, &user) // a uid that is no string is nobody's
+		id.UID = user.UID
 	}
 	switch {
 	case c.Unauthenticated:
