@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -79,6 +80,11 @@ func New(o Options) (*Authority, error) {
 	}
 	if o.AppCheckKeys == "" {
 		o.AppCheckKeys = AppCheckKeys
+	}
+	for _, address := range []string{o.IDTokenKeys, o.AppCheckKeys} {
+		if err := jwks.CheckURL(address); err != nil {
+			return nil, fmt.Errorf("auth: %w", err)
+		}
 	}
 	if u, err := url.Parse(o.PublicURL); err != nil || o.PublicURL != "" && u.Host == "" {
 		return nil, errors.New("auth: the public URL is no URL")

@@ -41,9 +41,10 @@ func (s *Server) openAuth(ctx context.Context) error {
 	}
 	s.auth.authority, err = auth.New(auth.Options{
 		Keys: s.auth.keys, Projects: s.auth.projects, Users: storedUsers{s}, PublicURL: s.o.PublicURL, Logger: s.log,
+		IDTokenKeys: s.o.FirebaseKeys, AppCheckKeys: s.o.AppCheckKeys,
 	})
 	if err != nil {
-		return &StartError{Kind: KindOther, What: "the public URL cannot be used", Err: err, Advice: "Give --public-url as https://HOST, the address under which apps and services reach this server."}
+		return &StartError{Kind: KindOther, What: "credentials cannot be checked", Err: err, Advice: "Give --public-url as https://HOST, the address under which apps and services reach this server, and --firebase-keys and --app-check-keys as https addresses."}
 	}
 	s.auth.admin = authadmin.New(authadmin.Options{
 		Authority: s.auth.authority, Keys: s.auth.keys, Projects: s.auth.projects, Open: s.o.open(), PublicURL: s.o.PublicURL,

@@ -4,9 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -15,6 +19,7 @@ import (
 	"time"
 
 	"rebase/auth"
+	"rebase/auth/jwks"
 	"rebase/auth/keys"
 	"rebase/auth/projects"
 	"rebase/auth/token"
@@ -261,5 +266,60 @@ func TestNothingIsLogged(t *testing.T) {
 	}
 	if text := log.String(); strings.Contains(text, root) || strings.Contains(text, "zzzzzzzzzz") || strings.Contains(text, keys.RootPrefix) {
 		t.Errorf("a credential is in the log: %s", text)
+	}
+}
+
+// While an app moves here, its users' tokens come from Google, and its App Check tokens, too.
+func TestTokensFromGoogle(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	google := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		json.NewEncoder(w).Encode(map[string]any{"keys": []any{jwks.Publish("google-1", &key.PublicKey)}})
+	}))
+	defer google.Close()
+	dir := t.TempDir()
+	s := closed(t, dir, func(o *Options) { o.FirebaseKeys, o.AppCheckKeys = google.URL+"/ids", google.URL+"/apps" })
+	root := rootSecret(t, dir)
+	projects := s.URL() + "/_rebase/auth/projects"
+	wantStatus(t, 201, "POST", projects, root, `{"name":"shop","firebaseProject":"shop-1234","appCheck":{"projectNumber":"4711"}}`)
+	wantStatus(t, 200, "PUT", s.URL()+"/.settings/rules.json?ns=shop", root, `{"rules":{"$uid":{".read":"auth.uid === $uid",".write":"auth.uid === $uid && auth.provider === 'password'"}}}`)
+	at := time.Now().Unix()
+	sign := func(claims map[string]any) string {
+		claims["iat"], claims["exp"] = at, at+600
+		text, err := token.Sign(token.RS256, map[string]any{"kid": "google-1"}, claims, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	alice := sign(map[string]any{"iss": "https://securetoken.google.com/shop-1234", "aud": "shop-1234", "sub": "alice", "firebase": map[string]any{"sign_in_provider": "password"}})
+	app := sign(map[string]any{"iss": "https://firebaseappcheck.googleapis.com/4711", "aud": []string{"projects/4711"}, "sub": "1:4711:web:a"})
+	mine := s.URL() + "/alice.json?ns=shop&auth=" + alice
+	wantStatus(t, 200, "PUT", mine, "", "1")
+	wantStatus(t, 401, "PUT", s.URL()+"/bob.json?ns=shop&auth="+alice, "", "1")
+	wantStatus(t, 200, "PATCH", projects+"/shop", root, `{"appCheck":{"projectNumber":"4711","required":true}}`)
+	wantStatus(t, 401, "GET", mine, "", "")
+	by := func(appCheck string, want int) {
+		t.Helper()
+		req, _ := http.NewRequestWithContext(t.Context(), "GET", mine, nil)
+		req.Header.Set("X-Firebase-AppCheck", appCheck)
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.Body.Close(); res.StatusCode != want {
+			t.Errorf("status %d, want %d", res.StatusCode, want)
+		}
+	}
+	by(app, 200)
+	by(alice, 401)
+	wantStatus(t, 200, "PATCH", projects+"/shop", root, `{"firebaseProject":""}`)
+	by(app, 401)
+
+	var start *StartError
+	if _, err := Start(t.Context(), Options{Data: t.TempDir(), FirebaseKeys: "http://keys.example.com"}); !errors.As(err, &start) {
+		t.Errorf("keys are fetched over an open line: %v", err)
 	}
 }

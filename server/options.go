@@ -24,6 +24,9 @@ type Options struct {
 	// PublicURL is the address under which apps and services reach the server, "https://db.example.com"; "" if that is not known. Key files
 	// of service accounts lead there, and what services sign must then be for it.
 	PublicURL string
+	// FirebaseKeys and AppCheckKeys are where the keys of Firebase's ID tokens and of App Check are fetched (JWKS); "" is at Google. For networks
+	// that reach Google by way of a mirror.
+	FirebaseKeys, AppCheckKeys string
 	// NewRootSecret replaces the root secret, for when it is lost. A closed server makes one at its first start in any case.
 	NewRootSecret bool
 	// Mail says how users get mail.

@@ -21,6 +21,8 @@ type serveCmd struct {
 	Demo          bool   `help:"Serve a demonstration page, and print its address."`
 	Open          *bool  `negatable:"" help:"Be open, for development: believe what callers say of themselves, and let everyone into databases without rules. The default on a loopback address, and refused on others; --no-open closes the server there too."`
 	PublicURL     string `name:"public-url" help:"Address under which apps and services reach the server, for key files of service accounts and links." placeholder:"https://HOST"`
+	FirebaseKeys  string `name:"firebase-keys" help:"Where to fetch the keys of Firebase's ID tokens, for a project that believes them: a mirror instead of Google." placeholder:"URL"`
+	AppCheckKeys  string `name:"app-check-keys" help:"Where to fetch the keys of App Check, instead of Google." placeholder:"URL"`
 	NewRootSecret bool   `help:"Make a new root secret, in the file root-secret of the data folder; the one before is void. A closed server makes its first one by itself."`
 	SMTP          string `name:"smtp" help:"Mail server for the mails that users get, smtp://USER:PASSWORD@HOST:587 or smtps://…:465. Better given as REBASE_SMTP: a command line is seen by others." placeholder:"URL"`
 	MailFrom      string `name:"mail-from" help:"Sender of these mails, \"App <noreply@example.com>\"." placeholder:"ADDRESS"`
@@ -61,7 +63,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	defer cancel()
 
 	s, err := server.Start(ctx, server.Options{
-		Listen: c.Listen, Data: c.Data, Access: c.access(), PublicURL: c.PublicURL, Mail: server.Mail{SMTP: c.SMTP, From: c.MailFrom}, Project: c.Project, NewRootSecret: c.NewRootSecret, Demo: c.Demo, Debug: c.Debug, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
+		Listen: c.Listen, Data: c.Data, Access: c.access(), PublicURL: c.PublicURL, FirebaseKeys: c.FirebaseKeys, AppCheckKeys: c.AppCheckKeys, Mail: server.Mail{SMTP: c.SMTP, From: c.MailFrom}, Project: c.Project, NewRootSecret: c.NewRootSecret, Demo: c.Demo, Debug: c.Debug, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
 		ACME:       server.ACME{Hosts: c.ACMEHost, Email: c.ACMEEmail, Directory: c.ACMEDirectory, CA: c.ACMECA},
 		HTTPListen: c.HTTPListen, AuditRetain: int64(c.AuditRetain),
 		LogRetain: int64(c.LogRetain), CheckpointEvery: c.CheckpointEvery, CacheBytes: int64(c.Cache),
