@@ -3,6 +3,7 @@ package projects
 import (
 	"fmt"
 	"net/url"
+	"regexp"
 	"strings"
 )
 
@@ -72,10 +73,25 @@ func (s *SignIn) Provider(id string) (*Provider, bool) {
 	return nil, false
 }
 
+var domain = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$`)
+
+// CheckDomain returns an error for what is no host name.
+func CheckDomain(d string) error {
+	if !domain.MatchString(d) {
+		return fmt.Errorf("domains are host names as \"app.example.com\", without a scheme and a port; %.80q is none", d)
+	}
+	return nil
+}
+
 // Check says what makes no sense.
 func (s *SignIn) Check() error {
 	if s.PasswordMin < 0 || s.PasswordMin > 30 {
 		return fmt.Errorf("the shortest password that may be asked for has up to 30 characters, not %d", s.PasswordMin)
+	}
+	for _, d := range s.Domains {
+		if err := CheckDomain(d); err != nil {
+			return err
+		}
 	}
 	seen := map[string]bool{}
 	for _, p := range s.Providers {

@@ -5,6 +5,7 @@
 //	/identitytoolkit.googleapis.com/v1/projects/P/accounts…   what administrators do (Authorization: Bearer)
 //	/identitytoolkit.googleapis.com/v2/projects/P/config      how users of the project sign in, oauthIdpConfigs the providers
 //	/securetoken.googleapis.com/v1/token                      refresh tokens
+//	/emulator/auth/handler, /emulator/auth/iframe             the pages of signInWithPopup and signInWithRedirect
 //	/emulator/v1/projects/P/…                                 accounts and codes for tests; in open mode only
 //	/_rebase/auth/x509                                        the keys of ID tokens, as Admin SDKs look for them at www.googleapis.com
 //	/_rebase/auth/action                                      the page that links in mails lead to

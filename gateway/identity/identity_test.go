@@ -378,3 +378,44 @@ func TestRemote(t *testing.T) {
 		}
 	}
 }
+
+// Who could hold the frame, open the handler, or be where it ends, could sign in as the user.
+func TestOnlyTheAppGetsTheAnswerOfAProvider(t *testing.T) {
+	r := newRig(t, false, func(o *Options) { o.PublicURL = "https://db.example.com" })
+	if code, m := r.admin("PATCH", "config", `{"authorizedDomains":["app.example"]}`); code != 200 {
+		t.Fatal(m)
+	}
+	w := r.request("GET", framePath+"?apiKey=key-of-project-p&appName=x", "")
+	want := "frame-ancestors http://localhost:* https://localhost:* http://127.0.0.1:* https://127.0.0.1:* https://db.example.com:* https://app.example:*"
+	if got := w.Header().Get("Content-Security-Policy"); got != want || w.Code != 200 {
+		t.Errorf("%d %s", w.Code, got)
+	}
+	if w := r.request("GET", framePath+"?apiKey=nonsense-nonsense", ""); w.Code == 200 {
+		t.Error("a frame for nobody")
+	}
+	const notOurs, notSet = "not on one of the project", "configuration is not found"
+	ask := "?apiKey=key-of-project-p&appName=x&providerId=oidc.x&eventId=1&authType=signInViaPopup"
+	redirect := strings.Replace(ask, "Popup", "Redirect", 1) + "&redirectUrl="
+	for name, c := range map[string]struct{ target, referer, want string }{
+		"the app":                  {ask, "https://app.example/x", notSet}, // which is the next thing that is asked
+		"a development server":     {ask, "http://localhost:3000/", notSet},
+		"another":                  {ask, "https://evil.example/", notOurs},
+		"one that does not say":    {ask, "", notOurs},
+		"the app, unencrypted":     {ask, "http://app.example/", notOurs},
+		"a longer name":            {ask, "https://app.example.evil.example/", notOurs},
+		"a user's name":            {ask, "https://app.example@evil.example/", notOurs},
+		"a redirect to the app":    {redirect + "https://app.example/y", "https://app.example/x", notSet},
+		"a redirect to elsewhere":  {redirect + "https://evil.example/", "https://app.example/x", notOurs},
+		"a redirect to a script":   {redirect + "javascript:alert(1)", "https://app.example/x", notOurs},
+		"a redirect to nowhere":    {redirect, "https://app.example/x", notOurs},
+		"with the answer's fields": {ask + "&state=1&code=2", "https://evil.example/", notOurs},
+	} {
+		w := r.request("GET", handlerPath+c.target, "", "Referer", c.referer)
+		if w.Code != 400 || !strings.Contains(w.Body.String(), c.want) || w.Header().Get("X-Frame-Options") != "DENY" {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+	}
+	if w := r.request("GET", handlerPath+"?state=1&code=2", ""); w.Code != 200 || strings.Contains(w.Body.String(), "pending =") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}

@@ -96,6 +96,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case users.ActionPath:
 		s.action(w, r)
 		return
+	case handlerPath:
+		s.handler(w, r)
+		return
+	case framePath:
+		s.frame(w, r)
+		return
 	case CertsPath, certsPath:
 		s.certs(w, r)
 		return
@@ -209,6 +215,9 @@ func (s *Server) base(r *http.Request) string {
 }
 
 func apiKey(r *http.Request) string {
+	if r.URL.Path == handlerPath || r.URL.Path == framePath {
+		return r.URL.Query().Get("apiKey")
+	}
 	if k := r.URL.Query().Get("key"); k != "" {
 		return k
 	}

@@ -5,7 +5,7 @@ import { getDatabase, ref, get, set, onValue } from './firebase-database.js';
 
 const params = new URLSearchParams(location.search);
 const server = params.get('server');
-const app = initializeApp({ apiKey: params.get('key'), projectId: params.get('project'), databaseURL: `${server}/?ns=${params.get('project')}` });
+const app = initializeApp({ apiKey: params.get('key'), projectId: params.get('project'), databaseURL: `${server}/?ns=${params.get('project')}`, authDomain: 'not-asked.example' });
 const a = auth.getAuth(app);
 auth.connectAuthEmulator(a, server, { disableWarnings: true });
 const db = getDatabase(app);
@@ -30,6 +30,10 @@ window.app = {
   upgrade: (email, password) => told(auth.linkWithCredential(a.currentUser, auth.EmailAuthProvider.credential(email, password)).then((c) => c.user.uid)),
   rename: (displayName) => told(auth.updateProfile(a.currentUser, { displayName })),
   refresh: () => told(a.currentUser.getIdToken(true).then(() => true)),
+  popup: (id) => told(auth.signInWithPopup(a, new auth.OAuthProvider(id)).then((c) => ({ uid: c.user.uid, isNew: auth.getAdditionalUserInfo(c).isNewUser }))),
+  link: (id) => told(auth.linkWithPopup(a.currentUser, new auth.OAuthProvider(id)).then((c) => c.user.uid)),
+  redirect: (id) => told(auth.signInWithRedirect(a, new auth.OAuthProvider(id))),
+  redirected: () => told(auth.getRedirectResult(a).then((c) => c && c.user.uid)),
   signOut: () => told(auth.signOut(a)),
   write: (path, value) => told(set(ref(db, path), value).then(() => 'written')),
   read: (path) => told(get(ref(db, path)).then((s) => s.val())),

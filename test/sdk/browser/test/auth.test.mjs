@@ -8,6 +8,7 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import path from 'node:path';
 import { launch, record, until, port } from '../lib/browser.mjs';
+import { provider } from '../lib/provider.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const files = {
@@ -37,14 +38,15 @@ async function owner(method, at, body) {
   assert.ok(res.ok, `${method} ${at}: ${res.status} ${await res.text()}`);
 }
 
-async function app(t) {
+async function app(t, settings = {}) {
   const project = `p-${randomBytes(5).toString('hex')}`;
   const key = `key-${randomBytes(12).toString('hex')}`;
-  await owner('POST', '/_rebase/auth/projects', { name: project, apiKeys: [key] });
+  await owner('POST', '/_rebase/auth/projects', { name: project, apiKeys: [key], ...settings });
   await owner('PUT', `/.settings/rules.json?ns=${project}`, { rules: { users: { $uid: { '.read': 'auth.uid === $uid', '.write': 'auth.uid === $uid' } } } });
   const origin = await site(t);
   const browser = await launch(t);
   const context = await browser.newContext();
+  await context.route('https://apis.google.com/js/api.js*', async (route) => route.fulfill({ contentType: 'text/javascript', body: await readFile(path.join(here, '../lib/gapi.js'), 'utf8') }));
   const url = `http://127.0.0.1:${origin}/auth.html?server=${encodeURIComponent(base)}&key=${key}&project=${project}`;
   const open = async () => {
     const page = await context.newPage();
@@ -55,7 +57,7 @@ async function app(t) {
     const call = (name, ...args) => page.evaluate(([n, list]) => window.app[n](...list), [name, args]);
     return { page, seen, call, user: () => call('user') };
   };
-  return { open, context, project };
+  return { open, context, project, origin, key };
 }
 
 test('a user signs up, writes under rules, and is still there after a reload', async (t) => {
@@ -110,4 +112,76 @@ test('a user who was deleted meanwhile is signed out by a reload', async (t) => 
   await a.page.reload();
   await a.page.waitForFunction(() => window.app?.states.length > 0);
   assert.equal(await a.user(), null);
+});
+
+test('a provider in a popup', async (t) => {
+  const idp = await provider(t);
+  const { open } = await app(t, { signIn: { providers: [{ id: 'oidc.corp', issuer: idp.issuer, clientId: 'client-1' }] } });
+  const a = await open();
+  // What the user does in the window that opens.
+  const during = async (name, id, answer) => {
+    const [popup, result] = await Promise.all([
+      a.page.waitForEvent('popup').then(async (w) => { await answer(w); return w; }),
+      a.call(name, id),
+    ]);
+    await until(() => popup.isClosed(), 'the window to close');
+    return result;
+  };
+  const say = (what) => (w) => w.click(what);
+  assert.deepEqual(await during('popup', 'oidc.corp', say('#no')), { code: 'auth/user-cancelled' });
+  const first = await during('popup', 'oidc.corp', say('#yes'));
+  assert.equal(first.value?.isNew, true, JSON.stringify(first));
+  assert.deepEqual(await a.user(), { uid: first.value.uid, email: 'ann@corp.example', anonymous: false, name: 'Ann' });
+  assert.equal(idp.asked.at(-1).redirect_uri, `${base}/emulator/auth/handler`);
+  await a.call('signOut');
+  assert.deepEqual(await during('popup', 'oidc.corp', say('#yes')), { value: { uid: first.value.uid, isNew: false } });
+  // An anonymous user cannot take over what is somebody's.
+  await a.call('signOut');
+  await a.call('anonymously');
+  assert.deepEqual(await during('link', 'oidc.corp', say('#yes')), { code: 'auth/credential-already-in-use' });
+  // In an open server any provider will do, as in the emulator.
+  const fake = await during('popup', 'google.com', async (w) => { await w.fill('#email', 'bob@example.com'); await w.click('#go'); });
+  assert.equal(fake.value?.isNew, true, JSON.stringify(fake));
+  assert.equal((await a.user()).email, 'bob@example.com');
+});
+
+test('a provider by redirect', async (t) => {
+  const idp = await provider(t);
+  const { open } = await app(t, { signIn: { providers: [{ id: 'oidc.corp', issuer: idp.issuer, clientId: 'client-1' }] } });
+  const a = await open();
+  await a.page.evaluate(() => { window.app.redirect('oidc.corp'); });
+  await a.page.waitForURL(`${idp.issuer}/**`);
+  await a.page.click('#yes');
+  await a.page.waitForFunction(() => window.app?.states.length > 0);
+  const { value: uid, code } = await a.call('redirected');
+  assert.ok(uid, code);
+  assert.deepEqual(await a.user(), { uid, email: 'ann@corp.example', anonymous: false, name: 'Ann' });
+});
+
+test('no other site can have a user signed in', async (t) => {
+  const idp = await provider(t);
+  const { context, key, project } = await app(t, { signIn: { providers: [{ id: 'oidc.corp', issuer: idp.issuer, clientId: 'client-1' }] } });
+  const page = await context.newPage();
+  await context.route('http://evil.example/**', (route) => route.fulfill({ contentType: 'text/html', body: '<title>evil</title><div></div>' }));
+  await page.goto('http://evil.example/');
+  const where = (name, extra) => `${base}/emulator/auth/${name}?${new URLSearchParams({ apiKey: key, appName: 'x', ...extra })}`;
+  // It cannot hold the frame,
+  await page.evaluate((src) => { const f = document.createElement('iframe'); f.src = src; document.body.append(f); }, where('iframe', {}));
+  await until(() => page.frames().some((f) => f.url().startsWith('chrome-error:')), () => `the frame to be refused: ${page.frames().map((f) => f.url())}`);
+  // nor open the handler, with its name or without,
+  const ask = { authType: 'signInViaPopup', providerId: 'oidc.corp', eventId: '1' };
+  for (const features of ['popup', 'popup,noreferrer']) {
+    const [popup] = await Promise.all([
+      features === 'popup' ? page.waitForEvent('popup') : context.waitForEvent('page'),
+      page.evaluate(([url, f]) => { window.open(url, '_blank', f); }, [where('handler', ask), features]),
+    ]);
+    await popup.waitForSelector('[role=alert]');
+    assert.match(await popup.textContent('[role=alert]'), /not on one of the project's domains/);
+    await popup.close();
+  }
+  assert.deepEqual(idp.asked, []);
+  // nor be where a redirect of the app ends.
+  const res = await fetch(where('handler', { ...ask, authType: 'signInViaRedirect', redirectUrl: 'http://evil.example/' }), { headers: { referer: 'http://127.0.0.1/' } });
+  assert.equal(res.status, 400);
+  assert.ok(project);
 });
