@@ -15,15 +15,16 @@ import (
 // request is one request on its way through the server.
 type request struct {
 	*Server
-	r        *http.Request
-	out      *output
-	method   string // after method override
-	ns       string
-	identity auth.Identity
-	caller   *db.Caller // the same, for the database
-	params   params
-	limits   *limit.Client
-	held     int64 // of the budget for bodies
+	r           *http.Request
+	out         *output
+	method      string // after method override
+	ns          string
+	identity    auth.Identity
+	caller      *db.Caller // the same, for the database
+	revocations uint64     // how many there were before it was found out
+	params      params
+	limits      *limit.Client
+	held        int64 // of the budget for bodies
 
 	reading  int64 // of the budget for reads
 	readSize int   // bytes of JSON that were read for the response, about
@@ -91,6 +92,7 @@ func (q *request) serve() error {
 	if q.ns, err = ns.Of(q.r); err != nil {
 		return badRequest(err.Error())
 	}
+	q.revocations = q.Server.revocations.Load()
 	id, err := q.authenticate()
 	if err := q.admit(id); err != nil {
 		return err

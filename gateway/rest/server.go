@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"rebase/audit"
@@ -83,6 +84,8 @@ type Server struct {
 
 	bodies, reads budget.Budget
 	loads         chan struct{} // holds a token for each first read of a stream under way
+
+	revocations atomic.Uint64 // how many there were
 
 	mu      sync.Mutex
 	closed  bool
@@ -202,6 +205,7 @@ func (s *Server) RevokeServices(project string) {
 }
 
 func (s *Server) revoke(meant func(*auth.Identity) bool) {
+	s.revocations.Add(1) // before it looks for streams; see stream
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for rd := range s.readers {

@@ -38,6 +38,13 @@ func (q *request) stream() error {
 		return &apiError{status: http.StatusServiceUnavailable, msg: msgUnavailable}
 	}
 	defer q.leaveStream(rd)
+	// From here on a revocation finds the stream. One that came earlier, but after the credential had been checked, is found
+	// by checking again.
+	if q.Server.revocations.Load() != q.revocations {
+		if _, err := q.authenticate(); err != nil {
+			return err
+		}
+	}
 	q.streamed = true
 	in := newQueue(q.o.StreamQueueBytes)
 	l, err := q.o.Hub.Listen(q.ns, q.path, qu, q.caller, in)

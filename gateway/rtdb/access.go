@@ -48,13 +48,9 @@ func (c *client) caller() *db.Caller {
 // authenticate takes a credential, and answers who that makes of the client. A credential that is rejected leaves the client
 // who it was.
 func (c *client) authenticate(e effect) {
-	id, err := c.srv.o.Authenticator.Authenticate(c.srv.ctx, e.cred)
-	c.refusedAdmin(e.cred, err)
-	if err == nil && !c.identify(id) {
+	id, err := c.assume(e.cred)
+	if errors.Is(err, errTooMany) {
 		return
-	}
-	if err == nil {
-		err = c.become(id)
 	}
 	if err != nil {
 		c.refuse(e.slot, c.unchecked("credential", err))
@@ -66,6 +62,34 @@ func (c *client) authenticate(e effect) {
 	}
 	payload := append([]byte(`{"auth":`), variable...)
 	c.answer(e.slot, "ok", append(payload, '}'))
+}
+
+// errTooMany says that the user has too many connections. The client has been told, and this one ends.
+var errTooMany = errors.New("too many connections")
+
+// assume makes the client who the credential says. A credential may be withdrawn between being checked and being the client's,
+// where a revocation finds it; so it is checked again if there was any revocation.
+func (c *client) assume(cred auth.Credential) (auth.Identity, error) {
+	for {
+		revocations := c.srv.revocations.Load()
+		id, err := c.srv.o.Authenticator.Authenticate(c.srv.ctx, cred)
+		c.refusedAdmin(cred, err)
+		if err != nil {
+			return id, err
+		}
+		if !c.identify(id) {
+			return id, errTooMany
+		}
+		if err := c.become(id); err != nil {
+			return id, err
+		}
+		if c.srv.revocations.Load() == revocations {
+			return id, nil
+		}
+		if err := c.become(auth.Identity{}); err != nil { // nobody, for as long as it is not known
+			return id, err
+		}
+	}
 }
 
 // unchecked is what is told of an error of finding out about a credential.
@@ -149,6 +173,7 @@ func (s *Server) RevokeServices(project string) {
 }
 
 func (s *Server) revoke(meant func(auth.Identity) bool) {
+	s.revocations.Add(1) // before it looks for clients; see assume
 	s.mu.Lock()
 	var clients []*client
 	for _, c := range s.clients {

@@ -192,6 +192,34 @@ func TestAppCheck(t *testing.T) {
 	wrong.wantStatus("permission_denied", "p", `{"p":"/any","d":1}`)
 }
 
+// late withdraws a credential right after it has been checked.
+type late struct {
+	guard
+	then func()
+	left int
+}
+
+func (l *late) Authenticate(ctx context.Context, c auth.Credential) (auth.Identity, error) {
+	id, err := l.guard.Authenticate(ctx, c)
+	if l.left--; l.left == 0 {
+		l.then()
+	} else if l.left < 0 {
+		return auth.Identity{}, &auth.Error{Status: auth.StatusInvalidToken, Reason: "it has been revoked"}
+	}
+	return id, err
+}
+
+// TestACredentialIsRevokedWhileItIsTaken: a revocation that falls between the check and its effect is not lost.
+func TestACredentialIsRevokedWhileItIsTaken(t *testing.T) {
+	l := &late{left: 1}
+	r := newRig(t, func(o *Options) { o.Authenticator = l })
+	r.rules(ownRules)
+	l.then = func() { r.srv.Revoke("p", "ann", issued.Add(time.Second)) }
+	p := r.dial()
+	p.wantStatus("invalid_token", "auth", `{"cred":"ann@"}`)
+	p.wantStatus("permission_denied", "p", `{"p":"/own/ann","d":1}`)
+}
+
 // TestNothingIsLeftOfCredentials: a timer that waits for the end of a token does not outlive its connection.
 func TestNothingIsLeftOfCredentials(t *testing.T) {
 	r := newRig(t, closed)

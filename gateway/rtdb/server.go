@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -22,17 +23,18 @@ const shuttingDown = "the server is shutting down"
 
 // Server serves the protocol. Its methods are safe for concurrent use.
 type Server struct {
-	o          Options
-	open       bool       // everyone is let into databases without rules
-	anonymous  *db.Caller // whoever has not said who it is
-	wheel      *wheel
-	flushers   []*flusher
-	unfinished budget.Budget   // what clients have sent of messages that are not complete
-	ctx        context.Context // ends when requests under way must
-	cancel     context.CancelFunc
-	stopped    chan struct{} // ends the goroutines
-	stopOnce   sync.Once
-	running    sync.WaitGroup
+	o           Options
+	revocations atomic.Uint64 // how many there were
+	open        bool          // everyone is let into databases without rules
+	anonymous   *db.Caller    // whoever has not said who it is
+	wheel       *wheel
+	flushers    []*flusher
+	unfinished  budget.Budget   // what clients have sent of messages that are not complete
+	ctx         context.Context // ends when requests under way must
+	cancel      context.CancelFunc
+	stopped     chan struct{} // ends the goroutines
+	stopOnce    sync.Once
+	running     sync.WaitGroup
 
 	mu      sync.Mutex
 	clients map[string]*client // by session id
