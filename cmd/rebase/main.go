@@ -23,6 +23,7 @@ type cli struct {
 	Import  importCmd  `cmd:"" help:"Write a JSON file into a database."`
 	Export  exportCmd  `cmd:"" help:"Write a database, or a part of it, into a JSON file."`
 	Auth    authCmd    `cmd:"" help:"Authentication of a running server: projects, secrets, service accounts, keys."`
+	Audit   auditCmd   `cmd:"" help:"Show the journal of administrative acts of a data folder."`
 	Rules   rulesCmd   `cmd:"" help:"Security rules: check them, and test what they allow."`
 	Bench   benchCmd   `cmd:"" help:"Measure a server: fan-out, durable writes, idle connections, import, queries, start."`
 	Clock   clockCmd   `cmd:"" help:"Clocks of distributed systems: stamp an execution, and draw it."`
