@@ -403,7 +403,7 @@ func TestAgreesWithBruteForce(t *testing.T) {
 		h := drawHistory(t)
 		o := newOracle(h)
 		for i, m := range []model.Model{"serializable", "strong-session-serializable", "strong-serializable"} {
-			compare(t, h, m, o.serializable(i), o.complete(), valid, invalid)
+			compare(t, h, m, o.serializable(i), true, valid, invalid)
 		}
 		for i, m := range []model.Model{"snapshot-isolation", "strong-session-snapshot-isolation", "strong-snapshot-isolation"} {
 			compare(t, h, m, o.snapshot(i), o.complete(), valid, invalid)
@@ -433,7 +433,7 @@ func compare(t *rapid.T, h *history.History, m model.Model, want, complete bool,
 		t.Fatalf("%s: %v by brute force, %v (%q) by the checker\n%s", m, want, r.Valid, r.Types, lines(h, r))
 	}
 	for _, d := range r.Decided {
-		if d.Model == m && (d.Verdict == "proved") != (want && complete) {
+		if d.Model == m && (d.Verdict == "proved" && !want || d.Verdict != "proved" && want && complete) {
 			t.Fatalf("%s is %s; by brute force %v\n%s", m, d.Verdict, want, lines(h, r))
 		}
 	}

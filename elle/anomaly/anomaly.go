@@ -68,8 +68,7 @@ type Analysis struct {
 	Weak func(atomic, sessions bool, max int) (found []Anomaly, count int)
 	// Counts are how many anomalies of a type there are, where Found has only the first.
 	Counts map[model.Anomaly]int
-	// Complete says that the history shows the order of all versions that matters: what is
-	// not found then is not there.
+	// Complete says that the history shows the order of all versions.
 	Complete bool
 	// Unknown are reasons why the history could not be judged: a type such as
 	// "empty-transaction-graph".
