@@ -59,13 +59,17 @@ func (l Limits) message() int {
 	return int(l.Write) + 1024
 }
 
-// newLimiter counts what clients take. A project may have limits of its own for its databases.
+// newLimiter counts what clients take. A project may have limits of its own for its databases, but not in an
+// open server: that has only those that were asked for, and nil if there are none.
 func (s *Server) newLimiter() *limit.Limiter {
 	hits := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "rebase_limit_hits_total", Help: "Times that clients met a limit: outcome delayed, or refused.",
 	}, []string{"scope", "kind", "outcome"})
 	s.metrics.registry.MustRegister(hits)
 	own := s.limits()
+	if s.o.open() && own == (Limits{Write: own.Write}) {
+		return nil
+	}
 	return limit.New(limit.Options{
 		Database: own.Database, Connection: own.Connection, User: own.User, Address: own.Address,
 		Of: func(ns string) (limit.Limits, bool) {
