@@ -1,6 +1,8 @@
 package elle_test
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -301,4 +303,20 @@ func BenchmarkCheck(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(len(h.Ops))*float64(b.N)/b.Elapsed().Seconds(), "txns/s")
+}
+
+func TestGivesUpWhenTold(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	h := txns(t, "0 ok [[:append 1 1]]")
+	for _, w := range []elle.Workload{elle.ListAppend, elle.RWRegister} {
+		if _, err := elle.Check(ctx, h, elle.Options{Workload: w}); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v", w, err)
+		}
+	}
+	for _, o := range []elle.Options{{Workload: "lists"}, {Anomalies: []model.Anomaly{"G9"}}} {
+		if _, err := elle.Check(t.Context(), h, o); err == nil {
+			t.Errorf("%+v is no mistake", o)
+		}
+	}
 }

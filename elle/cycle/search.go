@@ -216,15 +216,6 @@ func (s *search) explain(a model.Anomaly, walk []graph.Hop) anomaly.Anomaly {
 }
 
 func (s *search) step(from, to int, rel graph.Rel) anomaly.Step {
-	if rel&graph.Data == 0 {
-		// Where data say what the order of events says too, they say it better.
-		next, rels := s.g.From(uint32(from))
-		for i, v := range next {
-			if int(v) == to && rels[i]&(graph.WW|graph.WR) != 0 {
-				rel = rels[i]
-			}
-		}
-	}
 	switch rel {
 	case graph.Process:
 		return anomaly.Step{Rel: rel, A: -1, B: -1, Because: func(t1, t2 string) string {
