@@ -194,6 +194,9 @@ func (m *machine) decide(b *store.Batch, s *sessionState, op *Op, o origin, res 
 		return &Change{NS: op.NS, Rules: true}, nil
 	case opConfirm:
 		return nil, m.confirm(b, op.Updates)
+	case opRefused:
+		res.Err = ErrDenied
+		return nil, nil
 	case opEndSession:
 		return m.runQueue(b, s, o, res)
 	}

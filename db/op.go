@@ -33,6 +33,8 @@ const (
 	opResumeSession
 	// opConfirm says what other sessions have confirmed; see confirm.go.
 	opConfirm
+	// opRefused stands for a write that was refused whatever the state is, so that its client finds it among its writes; see refuse.go.
+	opRefused
 )
 
 // Update is one part of a merge: the node at Path, relative to the operation's,

@@ -86,7 +86,11 @@ func (m *machine) mayWrite(r store.Reader, ns string, base tree.Path, updates []
 	if set == nil {
 		return false, nil
 	}
-	st := m.stateOf(r, ns)
+	return judgeWrite(set, m.stateOf(r, ns), base, updates, as, now)
+}
+
+// judgeWrite asks the rules about a write by somebody whom they bind.
+func judgeWrite(set *ruleset, st rules.State, base tree.Path, updates []Update, as *Caller, now int64) (bool, error) {
 	changes := make([]rules.Change, len(updates))
 	for i, u := range updates {
 		changes[i] = rules.Change{Path: base.Join(u.Path), Priority: u.Priority, Value: u.Value}

@@ -174,6 +174,20 @@ func (s *Session) Propose(op *Op, done func(Result)) {
 		go done(Result{Err: ErrSessionEnded})
 		return
 	}
+	if s.match == nil { // else it may be one that was made when it was allowed
+		as := s.caller
+		if s.ns == "" {
+			as = callerOf(op)
+		}
+		if s.db.refuses(op, as) {
+			if op.Fingerprint == 0 {
+				s.db.stats.denied.Add(1)
+				go done(Result{Err: ErrDenied})
+				return
+			}
+			op = &Op{Kind: opRefused, NS: op.NS, Fingerprint: op.Fingerprint, Caller: op.Caller}
+		}
+	}
 	s.accepted++
 	if s.match == nil {
 		s.enqueue(op, nil, done)
@@ -237,10 +251,7 @@ func (s *Session) enqueue(op *Op, replayOf *writeRef, done func(Result)) {
 	s.begun, s.logged = true, s.confirmed
 	switch {
 	case s.ns == "": // many callers share the session
-		o.named, o.caller = true, op.Caller
-		if op.Caller == nil && ownNamespace(op.NS) {
-			o.caller = Root
-		}
+		o.named, o.caller = true, callerOf(op)
 	case !s.told:
 		o.named, o.caller, o.ofSession, s.told = true, s.caller, true, true
 	}
@@ -248,6 +259,14 @@ func (s *Session) enqueue(op *Op, replayOf *writeRef, done func(Result)) {
 		s.lastPrint = s.seq
 	}
 	s.db.enqueue(proposal{session: s.id, seq: s.seq, done: done, owner: s}, op, o)
+}
+
+// callerOf is in whose name an operation without a session acts. The server's own namespaces are nobody else's.
+func callerOf(op *Op) *Caller {
+	if op.Caller == nil && ownNamespace(op.NS) {
+		return Root
+	}
+	return op.Caller
 }
 
 func (s *Session) answer() {

@@ -4,7 +4,7 @@ import "sync/atomic"
 
 // counters are the database's running totals.
 type counters struct {
-	proposed, groups, applied, refused, stale, replayed atomic.Uint64
+	proposed, groups, applied, refused, denied, stale, replayed atomic.Uint64
 }
 
 func (c *counters) count(_ *Op, res *Result) {
@@ -14,6 +14,8 @@ func (c *counters) count(_ *Op, res *Result) {
 		c.replayed.Add(1)
 	case res.Err == ErrStale:
 		c.stale.Add(1)
+	case res.Err == ErrDenied:
+		c.denied.Add(1)
 	case res.Err != nil:
 		c.refused.Add(1)
 	}
@@ -25,6 +27,7 @@ type Stats struct {
 	Groups   uint64 // appends to the log; Proposed/Groups is the mean size of a group
 	Applied  uint64 // entries applied, those of other proposers and of the replay included
 	Refused  uint64 // of those, refused by the state
+	Denied   uint64 // of those, refused by the rules
 	Stale    uint64 // of those, whose precondition did not hold
 	Replayed uint64 // of those, recognised as applied before
 
@@ -38,7 +41,7 @@ func (d *DB) Stats() Stats {
 	c := &d.stats
 	s := Stats{
 		Proposed: c.proposed.Load(), Groups: c.groups.Load(), Applied: c.applied.Load(),
-		Refused: c.refused.Load(), Stale: c.stale.Load(), Replayed: c.replayed.Load(),
+		Refused: c.refused.Load(), Denied: c.denied.Load(), Stale: c.stale.Load(), Replayed: c.replayed.Load(),
 	}
 	d.sessionsMu.Lock()
 	s.Sessions = len(d.sessions)

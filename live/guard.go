@@ -119,6 +119,7 @@ func (l *Listener) reconsider() {
 	}
 	live := l.live
 	l.close()
+	l.hub.revoked.Add(1)
 	if !live {
 		l.revoked = true // Start will say so
 		return

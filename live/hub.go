@@ -27,7 +27,7 @@ type Hub struct {
 
 	changes []query.Change // scratch; guarded by the barrier
 
-	listeners, views, events, deliveries atomic.Int64
+	listeners, views, events, deliveries, revoked atomic.Int64
 }
 
 var _ db.Observer = (*Hub)(nil)
@@ -44,11 +44,12 @@ func (h *Hub) Attach(d *db.DB) { h.db = d }
 type Stats struct {
 	Listeners, Views   int64
 	Events, Deliveries int64
+	Revoked            int64 // listeners that may not read any more
 }
 
 // Stats returns a reading.
 func (h *Hub) Stats() Stats {
-	return Stats{h.listeners.Load(), h.views.Load(), h.events.Load(), h.deliveries.Load()}
+	return Stats{h.listeners.Load(), h.views.Load(), h.events.Load(), h.deliveries.Load(), h.revoked.Load()}
 }
 
 // node is a place in the tree of listened paths.

@@ -143,7 +143,7 @@ func (m *metrics) observeData(d *data, logBytes func() int64) {
 		newReadings(func() []float64 {
 			s := d.db.Stats()
 			return []float64{
-				float64(s.Proposed), float64(s.Groups), float64(s.Applied), float64(s.Refused), float64(s.Stale),
+				float64(s.Proposed), float64(s.Groups), float64(s.Applied), float64(s.Refused), float64(s.Denied), float64(s.Stale),
 				float64(s.Replayed), float64(s.Position), float64(s.Sessions), float64(s.QueuedBytes),
 			}
 		},
@@ -151,6 +151,7 @@ func (m *metrics) observeData(d *data, logBytes func() int64) {
 			reading{"rebase_db_groups_total", "Appends to the log; proposals per group is the mean size of a group.", total},
 			reading{"rebase_db_applied_total", "Log entries applied.", total},
 			reading{"rebase_db_refused_total", "Operations that the state refused.", total},
+			reading{"rebase_db_denied_total", "Operations that the rules did not allow.", total},
 			reading{"rebase_db_stale_total", "Conditional writes whose condition did not hold.", total},
 			reading{"rebase_db_replays_suppressed_total", "Writes that a client sent again and that had been applied before.", total},
 			reading{"rebase_db_position", "Position of the last log entry applied.", now},
@@ -159,12 +160,13 @@ func (m *metrics) observeData(d *data, logBytes func() int64) {
 		),
 		newReadings(func() []float64 {
 			s := d.hub.Stats()
-			return []float64{float64(s.Listeners), float64(s.Views), float64(s.Events), float64(s.Deliveries)}
+			return []float64{float64(s.Listeners), float64(s.Views), float64(s.Events), float64(s.Deliveries), float64(s.Revoked)}
 		},
 			reading{"rebase_live_listeners", "Listeners: pairs of a client and a place or query.", now},
 			reading{"rebase_live_views", "Query results kept up to date; listeners of equal queries share one.", now},
 			reading{"rebase_live_events_total", "Events made for listeners.", total},
 			reading{"rebase_live_deliveries_total", "Events handed to listeners.", total},
+			reading{"rebase_live_revoked_total", "Listeners ended because they may not read any more.", total},
 		),
 		newReadings(func() []float64 {
 			s := d.store.Metrics()
