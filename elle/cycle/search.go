@@ -239,9 +239,22 @@ func (s *search) realtime(from, to int, t1, t2 string) string {
 	when := "before"
 	if t0, ok := s.h.Time(end); ok {
 		if t, _ := s.h.Time(begin); t > t0 {
-			when = fmt.Sprintf("%.3f seconds before", float64(t-t0)/1e9)
+			when = elapsed(t-t0) + " before"
 		}
 	}
 	return fmt.Sprintf("%s completed at index %d, %s the invocation of %s, at index %d",
 		t1, s.h.Index(end), when, t2, s.h.Index(begin))
+}
+
+// elapsed is a time in words, to three digits.
+func elapsed(ns int64) string {
+	switch {
+	case ns >= 1e9:
+		return fmt.Sprintf("%.3f seconds", float64(ns)/1e9)
+	case ns >= 1e6:
+		return fmt.Sprintf("%.1f ms", float64(ns)/1e6)
+	case ns >= 1e3:
+		return fmt.Sprintf("%.1f µs", float64(ns)/1e3)
+	}
+	return fmt.Sprintf("%d ns", ns)
 }
