@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -172,4 +174,40 @@ func TestStreamsEndWithTheirCredential(t *testing.T) {
 	if resp.StatusCode != 401 {
 		t.Errorf("a stream without a credential: %d", resp.StatusCode)
 	}
+}
+
+// What a stranger sends is not even read where nothing that he could send would be taken.
+func TestBodiesOfStrangersAreNotRead(t *testing.T) {
+	f := newClosed(t, guard{})
+	for _, tc := range []struct {
+		method, target string
+		reads          bool
+	}{
+		{"PUT", "/x.json?ns=nobody-has-it", false},
+		{"PATCH", "/.json?ns=nobody-has-it", false},
+		{"POST", "/x.json?ns=nobody-has-it&auth=ann.jwt", false},
+		{"PUT", "/own/ann.json?ns=default", false},
+		{"PUT", "/own/ann.json?ns=default&auth=bob.jwt", false},
+		{"PUT", "/own/ann.json?ns=default&auth=ann.jwt", true},
+		{"PUT", "/count.json?ns=default", true},              // by what is written
+		{"PATCH", "/own.json?ns=default&auth=ann.jwt", true}, // what is below may be hers
+	} {
+		body := &counting{Reader: strings.NewReader("{}")}
+		w := httptest.NewRecorder()
+		f.rest.ServeHTTP(w, httptest.NewRequest(tc.method, tc.target, body))
+		if (body.n > 0) != tc.reads || !tc.reads && w.Code != 401 {
+			t.Errorf("%s %s: %d %s after %d reads", tc.method, tc.target, w.Code, w.Body, body.n)
+		}
+	}
+}
+
+// counting counts the calls of Read.
+type counting struct {
+	io.Reader
+	n int
+}
+
+func (c *counting) Read(p []byte) (int, error) {
+	c.n++
+	return c.Reader.Read(p)
 }

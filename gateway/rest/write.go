@@ -20,6 +20,10 @@ func (q *request) write() error {
 		// Above all a DELETE of a selection must not delete everything.
 		return badRequest(msgQueryOnWrite)
 	}
+	// Before the body is taken in: a stranger shall not have the server read what it will not have.
+	if q.o.DB.Closed(q.ns, q.caller) || q.method == http.MethodPut && q.o.DB.Refuses(q.ns, q.path, q.caller) {
+		return db.ErrDenied
+	}
 	switch q.method {
 	case http.MethodPut:
 		return q.put()
