@@ -78,6 +78,9 @@ func (r *Result) check(ctx context.Context, want map[model.Anomaly]bool, o *Opti
 	}
 	r.take(a.Found, a.Counts)
 	r.Unknown, r.complete = a.Unknown, a.Complete
+	if o.Workload == ListAppend || o.Workload == RWRegister {
+		r.suits(o.Workload)
+	}
 	if a.Build != nil {
 		sessions, realtime := cycle.Needs(want)
 		if sessions {
@@ -113,7 +116,7 @@ func (r *Result) check(ctx context.Context, want map[model.Anomaly]bool, o *Opti
 			r.weak(a, want, o.witnesses())
 		}
 	}
-	if o.Workload == RWRegister && !o.NoDecision {
+	if o.Workload == RWRegister && !o.NoDecision && !slices.Contains(r.Unknown, model.WrongWorkload) {
 		r.decide(want)
 	}
 	return ctx.Err()

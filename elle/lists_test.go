@@ -216,6 +216,27 @@ func TestUnknown(t *testing.T) {
 	}
 }
 
+// Registers taken for lists, or lists for registers, must not pass for faultless.
+func TestWrongWorkload(t *testing.T) {
+	lists, registers := txns(t, "0 ok [[:append 1 1]]\n1 ok [[:r 1 [1]]]"), txns(t, "0 ok [[:w 1 1]]\n1 ok [[:r 1 1]]")
+	for _, c := range []struct {
+		h    *history.History
+		w    elle.Workload
+		want elle.Verdict
+	}{
+		{lists, elle.ListAppend, elle.Consistent}, {registers, elle.RWRegister, elle.Consistent},
+		{lists, elle.RWRegister, elle.Unknown}, {registers, elle.ListAppend, elle.Unknown},
+	} {
+		r := check(t, c.h, elle.Options{Workload: c.w})
+		if r.Valid != c.want || (c.want == elle.Unknown) != slices.Contains(r.Unknown, model.WrongWorkload) {
+			t.Errorf("%s: %v, %q", c.w, r.Valid, r.Unknown)
+		}
+		if c.want == elle.Unknown && (len(r.Warnings) == 0 || len(r.Decided) > 0) {
+			t.Errorf("%s: notes %q, decided %v", c.w, r.Warnings, r.Decided)
+		}
+	}
+}
+
 // What failed once and was tried again with the same value is told apart.
 func TestRetriedAppend(t *testing.T) {
 	r := check(t, txns(t, "0 fail [[:append 1 1]]\n1 ok [[:append 1 1]]\n2 ok [[:r 1 [1]]]"), elle.Options{})

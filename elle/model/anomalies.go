@@ -34,6 +34,7 @@ const (
 
 	EmptyGraph      Anomaly = "empty-transaction-graph" // no transaction committed
 	DuplicateWrites Anomaly = "duplicate-writes"        // the same value was written to a key twice: nobody can tell which was read
+	WrongWorkload   Anomaly = "wrong-workload"          // micro-operations of another workload: they were left out
 	NotDecided      Anomaly = "not-decided"             // a search was given up: its bound was reached
 )
 

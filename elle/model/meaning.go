@@ -26,6 +26,7 @@ var meanings = map[Anomaly]string{
 	CausalCycle:       "Causal violation: a transaction read something older than what it must already have known.",
 	EmptyGraph:        "No transaction committed, so there is nothing to judge.",
 	DuplicateWrites:   "A value was written twice to a key: nobody can tell which write was read. The key was left out.",
+	WrongWorkload:     "The history has micro-operations of another workload, which were left out.",
 	NotDecided:        "A search was given up before it was through.",
 }
 
