@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/crypto/argon2"
 )
@@ -37,7 +38,11 @@ type Hasher struct {
 	running      chan struct{}
 	waiting      chan struct{}
 	dummy        string
+	computed     atomic.Int64
 }
+
+// Computed is how many hashes have been computed, for checks and for new ones.
+func (h *Hasher) Computed() int64 { return h.computed.Load() }
 
 const (
 	argonThreads   = 1 // a sign-in must not take all cores
@@ -86,7 +91,10 @@ func (h *Hasher) acquire(ctx context.Context) error {
 	}
 }
 
-func (h *Hasher) release() { <-h.running }
+func (h *Hasher) release() {
+	h.computed.Add(1)
+	<-h.running
+}
 
 // Hash returns a hash of password in the PHC string format, with a salt of its own.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {

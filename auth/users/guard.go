@@ -20,6 +20,8 @@ type Limits struct {
 	SignUps Limit
 	// Flows is how many sign-ins at providers one address may begin; default 100, then one each 6 s.
 	Flows Limit
+	// Requests is how many requests of any kind one address may make; default 300, then ten a second.
+	Requests Limit
 	// Mails is how many mails may be sent to one e-mail address; default 5, then one each 10 minutes.
 	Mails Limit
 	// MailsFrom is how many mails one address may have sent; default 50, then one each minute.
@@ -60,7 +62,7 @@ type bucket struct {
 	at   time.Time
 }
 
-// maxBuckets bounds the memory of the counters, about 200 bytes each. When there are more although none has refilled, an arbitrary one goes.
+// maxBuckets bounds the memory of the counters, about 200 bytes each. When there are more although none has refilled, arbitrary ones go.
 const maxBuckets = 200_000
 
 func newGuard(l Limits, now func() time.Time) *guard {
@@ -69,6 +71,7 @@ func newGuard(l Limits, now func() time.Time) *guard {
 	l.Address = l.Address.or(100, 6*time.Second)
 	l.SignUps = l.SignUps.or(100, 36*time.Second)
 	l.Flows = l.Flows.or(100, 6*time.Second)
+	l.Requests = l.Requests.or(300, 100*time.Millisecond)
 	l.Mails = l.Mails.or(5, 10*time.Minute)
 	l.MailsFrom = l.MailsFrom.or(50, time.Minute)
 	return &guard{limits: l, now: now, buckets: map[bucketKey]*bucket{}}
@@ -138,11 +141,14 @@ func (g *guard) sweep(now time.Time) {
 			delete(g.buckets, k)
 		}
 	}
-	for k := range g.buckets {
-		if len(g.buckets) < maxBuckets {
-			break
+	// A quarter at once: to sweep for each new key would cost more than what it protects from.
+	if len(g.buckets) > maxBuckets*3/4 {
+		for k := range g.buckets {
+			if len(g.buckets) <= maxBuckets*3/4 {
+				break
+			}
+			delete(g.buckets, k)
 		}
-		delete(g.buckets, k)
 	}
 	g.swept = len(g.buckets)
 }
@@ -184,6 +190,17 @@ func (s *Store) guess(c Caller, account string) (right func(), err error) {
 			"You can restore it by resetting your password, or try again later.")
 	}
 	return func() { give(); s.guard.reset(pair) }, nil
+}
+
+// MayCall counts a request of any kind.
+func (s *Store) MayCall(c Caller) error {
+	if c.Admin {
+		return nil
+	}
+	if _, ok := s.guard.take(s.guard.from(&s.guard.limits.Requests, c)); !ok {
+		return failf(TooManyAttempts, "too many requests from this address; try again later")
+	}
+	return nil
 }
 
 // mayMake counts a new account.

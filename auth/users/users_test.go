@@ -847,3 +847,61 @@ func TestKeysAreEscaped(t *testing.T) {
 		}
 	})
 }
+
+// Trying to sign in costs one hash, whether there is an account or not, and whether it has a password: the time does not tell.
+func TestEveryAttemptCostsOneHash(t *testing.T) {
+	r := newRig(t)
+	r.signUp("ann@example.com", "secret1")
+	_, err := r.Create(t.Context(), r.admin(), "nopassword", Changes{Email: ptr("eve@example.com")})
+	r.ok(err)
+	for _, email := range []string{"ann@example.com", "eve@example.com", "nobody@example.com"} {
+		before := r.hash.Computed()
+		_, err := r.SignInWithPassword(t.Context(), r.caller(), email, "wrong!")
+		r.want(InvalidLogin, err)
+		if got := r.hash.Computed() - before; got != 1 {
+			t.Errorf("%s: %d hashes", email, got)
+		}
+	}
+}
+
+// Asking for a mail costs one entry of the log, whether there is an account or not.
+func TestEveryMailCostsOneEntry(t *testing.T) {
+	r := newRig(t)
+	r.signUp("ann@example.com", "secret1")
+	for _, email := range []string{"ann@example.com", "nobody@example.com"} {
+		before := r.db.Stats().Applied
+		_, err := r.SendCode(t.Context(), r.caller(), CodeRequest{Kind: PasswordReset, Email: email})
+		r.ok(err)
+		if got := r.db.Stats().Applied - before; got != 1 {
+			t.Errorf("%s: %d entries", email, got)
+		}
+	}
+}
+
+func TestRequestsAreLimited(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.Limits.Requests = Limit{2, time.Second} })
+	for range 2 {
+		r.ok(r.MayCall(r.caller()))
+	}
+	r.want(TooManyAttempts, r.MayCall(r.caller()))
+	r.ok(r.MayCall(r.admin()))
+	r.clock.advance(time.Second)
+	r.ok(r.MayCall(r.caller()))
+}
+
+// However many keys are counted, the memory for them is bounded.
+func TestCountersAreBounded(t *testing.T) {
+	now := time.Now()
+	g := newGuard(Limits{}, func() time.Time { return now })
+	for i := range maxBuckets + 5000 {
+		g.take(bucketKey{&g.limits.Guesses, fmt.Sprint(i)})
+	}
+	if len(g.buckets) > maxBuckets {
+		t.Errorf("%d buckets", len(g.buckets))
+	}
+	now = now.Add(time.Hour)
+	g.sweep(now)
+	if len(g.buckets) != 0 {
+		t.Errorf("%d buckets are kept that are full again", len(g.buckets))
+	}
+}

@@ -67,7 +67,7 @@ func newRig(t testing.TB, open bool, change ...func(*Options)) *rig {
 	r := &rig{t: t, mails: make(chan mail.Message, 100)}
 	store, err := users.Open(t.Context(), d, users.Options{
 		Keys: ring, Projects: reg, Open: open, Mailer: outbox{r.mails}, Hash: password.Options{Memory: 64, Time: 1},
-		Limits: users.Limits{SignUps: users.Limit{Burst: -1}, Address: users.Limit{Burst: -1}},
+		Limits: users.Limits{SignUps: users.Limit{Burst: -1}, Address: users.Limit{Burst: -1}, Requests: users.Limit{Burst: -1}},
 	})
 	if err != nil {
 		t.Fatal(err)

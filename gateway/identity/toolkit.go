@@ -23,6 +23,9 @@ func (q *request) toolkit(path string) (any, error) {
 	if err := q.byKey(); err != nil {
 		return nil, err
 	}
+	if err := q.s.o.Users.MayCall(q.caller()); err != nil {
+		return nil, err
+	}
 	switch version + " " + q.r.Method + " " + rest {
 	case "v1 GET projects":
 		return q.publicConfig()
@@ -414,6 +417,9 @@ func (q *request) token(path string) (any, error) {
 		return nil, errMethod
 	}
 	if err := q.byKey(); err != nil {
+		return nil, err
+	}
+	if err := q.s.o.Users.MayCall(q.caller()); err != nil {
 		return nil, err
 	}
 	f, err := q.form()
