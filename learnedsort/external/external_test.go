@@ -85,6 +85,8 @@ func TestSortFile(t *testing.T) {
 		Records, Uint64s, Int64s, Float64s,
 		{Width: 24, Offset: 16, Kind: Float64},
 		{Width: 13, Offset: 3, BigEndian: true},
+		{Width: 16, BigEndian: true},
+		{Width: 16, Offset: 8},
 		{Width: 8, Kind: Int64, BigEndian: true},
 	}
 	for _, shape := range shapes {

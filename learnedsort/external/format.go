@@ -66,6 +66,9 @@ func asFloat64(b uint64) float64 { return math.Float64frombits(b) }
 // plain tells whether there is nothing to a record but a key of which equal ones cannot be told apart.
 func (c codec[K]) plain() bool { return c.Width == 8 && c.Kind != Float64 }
 
+// pairs tells whether a record is what learnedsort calls one.
+func (c codec[K]) pairs() bool { return c.Width == 16 && c.Offset == 0 && c.Kind == Uint64 }
+
 // perRecord is how many bytes of memory a record takes while its range is sorted: itself, twice the key (and the
 // place), and the number of a bucket.
 func (c codec[K]) perRecord() int64 {
@@ -90,6 +93,25 @@ func (c codec[K]) sort(data []byte, out func(record []byte) error) error {
 			} else {
 				binary.LittleEndian.PutUint64(data[8*i:], uint64(k))
 			}
+		}
+		return out(data)
+	}
+	if c.pairs() {
+		// The value travels with the key; there is nothing to fetch.
+		records := make([]learnedsort.Record, n)
+		for i := range records {
+			record := data[16*i : 16*i+16]
+			records[i] = learnedsort.Record{Key: c.bits(record), Value: binary.LittleEndian.Uint64(record[8:])}
+		}
+		learnedsort.SortRecords(records)
+		for i, r := range records {
+			record := data[16*i : 16*i+16]
+			if c.BigEndian {
+				binary.BigEndian.PutUint64(record, r.Key)
+			} else {
+				binary.LittleEndian.PutUint64(record, r.Key)
+			}
+			binary.LittleEndian.PutUint64(record[8:], r.Value)
 		}
 		return out(data)
 	}
