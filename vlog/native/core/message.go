@@ -1,0 +1,209 @@
+package core
+
+import (
+	"errors"
+
+	"rebase/vlog"
+)
+
+// Node is the address of a process: of a log server, a sequencer, or a client.
+type Node uint64
+
+// Member is one log server of a loglet.
+type Member struct {
+	Node Node
+	// Disk is the identity of the server's disk, drawn at random when it was first used. An empty disk has another one.
+	Disk uint64
+}
+
+// Config is what a loglet is made of. It never changes.
+type Config struct {
+	// Loglet numbers the loglet; numbers rise along a chain and are never used twice.
+	Loglet uint64
+	// Servers are the log servers, at most 64; usually three or five.
+	Servers []Member
+	// Sequencer is the process that gives positions, and Incarnation that process' own number, drawn anew whenever it starts: a sequencer
+	// that has started again knows nothing of what it has given away.
+	Sequencer   Node
+	Incarnation uint64
+}
+
+// ErrConfig: a Config that cannot be.
+var ErrConfig = errors.New("vlog/native: a loglet needs 1 to 64 different log servers, an id, and a sequencer with an incarnation")
+
+// Check looks for what would make the protocol unsafe.
+func (c *Config) Check() error {
+	if len(c.Servers) == 0 || len(c.Servers) > 64 || c.Loglet == 0 || c.Incarnation == 0 {
+		return ErrConfig
+	}
+	seen := map[Node]bool{}
+	disks := map[uint64]bool{}
+	for _, m := range c.Servers {
+		if seen[m.Node] || disks[m.Disk] {
+			return ErrConfig // one disk must not count twice
+		}
+		seen[m.Node], disks[m.Disk] = true, true
+	}
+	return nil
+}
+
+// majority is the size of every quorum. Two majorities have a server in common, which is all that the protocol leans on; with
+// other quorums a seal would need to meet every write quorum, and a repair to be one.
+func (c *Config) majority() int { return len(c.Servers)/2 + 1 }
+
+// index finds a server; -1 if n is none.
+func (c *Config) index(n Node) int {
+	for i, m := range c.Servers {
+		if m.Node == n {
+			return i
+		}
+	}
+	return -1
+}
+
+// Kind says what a Message is.
+type Kind uint8
+
+// The messages.
+const (
+	_ Kind = iota
+	// Append asks the sequencer to add Entries. Answered by Appended.
+	Append
+	// Appended answers Append: with OK they are committed and begin at First, with Sealed they will never be.
+	Appended
+	// Store brings the entries from First on to a server. Answered by Stored.
+	Store
+	// Stored answers Store: OK (Entries from First to Next are on the server's disk), Sealed, Gap (the server lacks what comes before First
+	// and needs it from Tail on), or Refused.
+	Stored
+	// Release tells a server how far the log is committed. Answered by Info.
+	Release
+	// Ask asks a server for its Info.
+	Ask
+	// Wait asks for its Info as soon as the server knows the log to be committed up to First, or is sealed.
+	Wait
+	// Seal sets the server's bit. Answered by Info once it is on the disk.
+	Seal
+	// Trim lets the server forget what is below First. Answered by Info.
+	Trim
+	// Repair is Store past the seal bit, from a client that has collected what a majority of sealed servers holds. Answered by Info.
+	Repair
+	// Info tells a server's Tail and First, the position below which it has trimmed. Both, and the seal bit, as they are on its disk.
+	Info
+	// Fetch asks for entries in [First, Next), at most MaxBytes of payload but at least one. Answered by Fetched.
+	Fetch
+	// Fetched has the first run of Entries in the range that the server holds, beginning at First; none if it holds none. Tail and
+	// Trimmed say why.
+	Fetched
+	// Forget tells a server that all loglets with numbers below Loglet are sealed and trimmed for good. Answered by Info.
+	Forget
+)
+
+// Status is the result in Appended and Stored.
+type Status uint8
+
+// The results.
+const (
+	OK Status = iota
+	Sealed
+	Gap
+	// Refused: the sender is not the sequencer that the loglet was made with.
+	Refused
+)
+
+// Message is what machines send to each other. Known and Sealed are in every one.
+type Message struct {
+	Kind     Kind
+	From, To Node
+	Loglet   uint64
+	// Disk is the identity that the receiving server must have.
+	Disk uint64
+	// Incarnation is the sequencer's.
+	Incarnation uint64
+	// Ref is the asker's number for a question; the answer repeats it.
+	Ref uint64
+
+	// Known is the sender's lower bound of the global tail: everything below is committed.
+	Known vlog.Position
+	// Bit says that the sender knows of a server that is sealed. Whoever passes on a Known that it learned together with a seal passes on
+	// the seal too, see server.hear.
+	Bit bool
+
+	Status  Status
+	First   vlog.Position
+	Next    vlog.Position
+	Tail    vlog.Position
+	Trimmed vlog.Position
+	// Acked, in a Store, is what this server has acknowledged to this sequencer: it held everything up to there or knew it to be committed.
+	Acked vlog.Position
+	// Oldest, in an Append, is the sender's lowest Ref that it still wants an answer to.
+	Oldest   uint64
+	MaxBytes int
+	Entries  [][]byte
+}
+
+// RecordKind says what a Record is.
+type RecordKind uint8
+
+// The records of a log server's disk.
+const (
+	_           RecordKind = iota
+	RecordOpen             // the loglet exists; Incarnation is that of its sequencer
+	RecordEntry            // an entry at Pos
+	RecordSeal             // the seal bit
+	RecordTrim             // entries below Pos are forgotten
+	RecordLost             // the server has lost what it once acknowledged and takes part in nothing
+	RecordLow              // loglets with numbers below Loglet are over
+)
+
+// Record is a change of a log server's disk. Records of all loglets of a server are one sequence.
+type Record struct {
+	Kind        RecordKind
+	Loglet      uint64
+	Incarnation uint64
+	Pos         vlog.Position
+	Payload     []byte
+}
+
+// Load asks the shell of a Host to answer a Fetch: to send Reply with the entries in [Reply.First, Reply.Next) that fit into MaxBytes, but at
+// least one. The entries are on the disk, unless they have been trimmed meanwhile; then Reply is sent without.
+type Load struct {
+	Reply    Message
+	MaxBytes int
+}
+
+// Output is what a machine wants done.
+type Output struct {
+	// Messages can be sent at once: what had to wait for the disk comes out of Synced.
+	Messages []Message
+	// Records are to be written, in this order.
+	Records []Record
+	// Loads are to be answered from the disk.
+	Loads []Load
+	// Results are calls of a Client that have ended.
+	Results []Result
+}
+
+func (o *Output) send(m Message) { o.Messages = append(o.Messages, m) }
+
+// mistakes are traps of the protocol that tests put back, to see that the simulation falls into them.
+type mistakes uint32
+
+const (
+	mistakeBareKnown    mistakes = 1 << iota // T1: a Known that a repair has made up is believed without its seal
+	mistakeDuplicateOK                       // T2: a sealed server acknowledges an entry that it holds
+	mistakeAnySequencer                      // T3: a server takes entries from any incarnation
+	mistakeAnyDisk                           // T4: an empty disk takes part
+	mistakeResurrect                         // T5: a loglet that is over can be made again
+	mistakeUnsyncedTail                      // T6: tails and seals are reported before they are on the disk
+	mistakeUnsyncedAck                       // an entry is acknowledged before it is on the disk
+	mistakeLeaveSeal                         // T9: who sees some sealed takes no notice
+	mistakeNoRelease                         // T10: no word of a commit when nothing follows
+	mistakeNoRepair                          // a sealed tail is answered without repair
+	mistakeNoWait                            // an unsealed tail is answered before it is committed
+	mistakeGaps                              // a server takes an entry although it lacks the one before
+	mistakeTwice                             // a request that arrives twice is appended twice
+	mistakeAckOnKnown                        // the sequencer takes a Known of others for its own commits
+	mistakeTrimUnknown                       // what is known to be committed begins anew at the start after a restart, whatever is trimmed
+	mistakeForgetAcked                       // a server does not notice that it has lost what it acknowledged
+)
