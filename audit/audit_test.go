@@ -279,6 +279,21 @@ func TestDiskFails(t *testing.T) {
 	}
 }
 
+// What is recorded later is there when the journal has been closed.
+func TestRecordLater(t *testing.T) {
+	fs := vfs.NewMem()
+	l := open(t, Options{FS: fs})
+	for range 100 {
+		l.RecordLater(Event{Act: "test.done"})
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(events(t, fs)); n != 100 {
+		t.Errorf("%d events are there", n)
+	}
+}
+
 func TestClosed(t *testing.T) {
 	l := open(t, Options{})
 	for range 2 {

@@ -36,6 +36,7 @@ type Options struct {
 type Log struct {
 	o       Options
 	refused refusals
+	later   sync.WaitGroup
 
 	mu     sync.Mutex
 	gather *batch // what waits for the disk, nil if nothing does
@@ -116,6 +117,17 @@ func (l *Log) Record(e Event) error {
 	return err
 }
 
+// RecordLater is Record for who must not wait for the disk. Close waits for it; it must not be called after Close.
+func (l *Log) RecordLater(e Event) {
+	if l == nil {
+		return
+	}
+	if e.Time.IsZero() {
+		e.Time = l.o.Now()
+	}
+	l.later.Go(func() { _ = l.Record(e) }) // what cannot be recorded has been logged
+}
+
 // write adds lines with those that others add at this time.
 func (l *Log) write(lines []byte, last bool) error {
 	l.mu.Lock()
@@ -151,6 +163,7 @@ func (l *Log) Close() error {
 	if l == nil {
 		return nil
 	}
+	l.later.Wait()
 	var lines []byte
 	for _, e := range l.refused.rest() {
 		lines = append(lines, e.line()...)

@@ -67,6 +67,16 @@ func TestAuditJournal(t *testing.T) {
 			t.Errorf("request %d, %s %s: %d, want %d", i, c.method, c.path, got, c.status)
 		}
 	}
+	c := dial(t, s) // to the database "default"
+	for _, m := range []struct{ text, status string }{
+		{`{"t":"d","d":{"r":1,"a":"gauth","b":{"cred":"` + wrong + `"}}}`, `"s":"invalid_token"`},
+		{`{"t":"d","d":{"r":2,"a":"gauth","b":{"cred":"` + root + `"}}}`, `"s":"ok"`},
+		{`{"t":"d","d":{"r":3,"a":"p","b":{"p":"/a","d":1}}}`, `"s":"ok"`},
+		{`{"t":"d","d":{"r":4,"a":"m","b":{"p":"/","d":{"b":1}}}}`, `"s":"ok"`},
+	} {
+		send(t, c, m.text)
+		expect(t, c, m.status)
+	}
 	if err := s.Shutdown(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -88,6 +98,8 @@ func TestAuditJournal(t *testing.T) {
 		`database.written done by "root secret" on "app" /+2`,
 		`database.written done by "root secret" on "other" /+0`,
 		`admin.refused refused by "" on "app" +2`, // alike the one that tried without a credential
+		`admin.refused refused by "" on "default" +0`,
+		`database.written done by "root secret" on "default" /+0`,
 		`server.stopped done by "server" on "" +0`,
 	} {
 		if !slices.Contains(got, want) {

@@ -37,6 +37,6 @@ func (c *client) audited(op *db.Op) func(db.Result) {
 		if r.Err != nil {
 			e.Outcome, e.Reason = audit.Failed, r.Err.Error()
 		}
-		go c.srv.o.Audit.Record(e) // the database must not wait for the disk
+		c.srv.o.Audit.RecordLater(e) // the database must not wait for the disk
 	}
 }

@@ -101,6 +101,26 @@ func TestTooManyBytes(t *testing.T) {
 	}
 }
 
+// A client that polls is held back as any other, and loses nothing.
+func TestTooFastByLongPolling(t *testing.T) {
+	r, waited, refused := limited(t, limit.Options{Connection: limit.Limits{Operations: limit.Rate{PerSecond: 500, Burst: 5}}})
+	p := r.poller()
+	p.expect("*") // hello
+	const writes = 30
+	var want []string
+	for i := range writes {
+		n := p.request("p", fmt.Sprintf(`{"p":"a","d":%d}`, i))
+		want = append(want, ok(n))
+	}
+	p.expect(want...)
+	if got := r.export("a"); got != fmt.Sprint(writes-1) {
+		t.Errorf("the last write is %s", got)
+	}
+	if waited.Load() == 0 || refused.Load() != 0 {
+		t.Errorf("%d waits, %d refusals", waited.Load(), refused.Load())
+	}
+}
+
 // Who would have to wait too long is told to come again; what it has sent is not answered with an error.
 func TestMuchTooFast(t *testing.T) {
 	r, _, refused := limited(t, limit.Options{User: limit.Limits{Operations: limit.Rate{PerSecond: 0.01, Burst: 3}}, MaxWait: time.Second})
