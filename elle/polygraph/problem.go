@@ -24,14 +24,15 @@ type Problem struct {
 	Snapshot bool
 	// Likely orders vertices: of two writers the one with the smaller number is guessed to come first.
 	Likely []int64
-	// Began and Ended say when a transaction ran; one that never ended has the largest number. Of two writers of which
-	// one had ended before the other began, that one is thought to come first; Timed says that it
-	// certainly does, which Known must say, too. Nil if nothing is known.
+	// Began and Ended say when a vertex ran, in the unit of Likely: one that never ended has the largest number, and one whose
+	// Began is negative was there before all others. Timed says that what had ended before another began
+	// certainly took effect before it, which Known must say, too. Nil if nothing is known.
 	Began, Ended []int64
 	Timed        bool
 	// MaxBytes bounds the memory for what can be reached from where; 0 means 32 MiB, which is enough for 8,000
-	// transactions at a time under snapshot isolation. MaxTries bounds the search; 0 means 500, or less for what is large.
-	MaxBytes, MaxTries int
+	// transactions at a time under snapshot isolation. MaxWork bounds the search, in steps of about a nanosecond;
+	// 0 means half a billion.
+	MaxBytes, MaxWork int
 }
 
 // Verdict is the answer.
@@ -53,6 +54,9 @@ type Result struct {
 	Cycle []Step
 	// Tries is how many choices were made that nothing forced.
 	Tries int
+
+	by   []int64 // the solution: by vertex, a number that orders the writers
+	work int     // what it took
 }
 
 // Step is an edge of a contradiction.

@@ -20,7 +20,9 @@ type solver struct {
 	open    [][2]int32 // by object, flattened: pairs that are not chosen yet
 	objects []int32    // of open
 	tries   int
-	stopped bool
+	work    int
+	stopped bool    // because of too much work
+	by      []int64 // the solution
 }
 
 // Solve answers.
@@ -28,20 +30,24 @@ func Solve(p *Problem) Result {
 	if p.MaxBytes == 0 {
 		p.MaxBytes = 32 << 20
 	}
-	if p.Began == nil {
+	if p.Began == nil || p.Vertices <= small {
 		return p.solve()
 	}
-	r := p.solveByTime()
-	if r.Verdict == Proved || p.Timed && r.Verdict == Refuted {
+	if r := p.repair(); r.Verdict != NotDecided {
 		return r
-	}
-	if p.Timed {
-		return Result{Verdict: NotDecided}
 	}
 	return p.solve()
 }
 
-// solve looks at the problem as a whole, and at time only to guess.
+// edgeBytes is about what an edge takes.
+const edgeBytes = 16
+
+const defaultWork = 500_000_000
+
+// small is what is solved as a whole at once.
+const small = 500
+
+// solve looks at the problem as a whole.
 func (p *Problem) solve() Result {
 	n := p.Vertices
 	if p.Snapshot {
@@ -54,15 +60,15 @@ func (p *Problem) solve() Result {
 	if bytes > p.MaxBytes {
 		return Result{Verdict: NotDecided}
 	}
-	if p.MaxTries == 0 {
-		p.MaxTries = max(4, min(500, 1_000_000/n))
+	if p.MaxWork == 0 {
+		p.MaxWork = defaultWork
 	}
 	v := &solver{p: p, s: newState(p)}
 	if v.s.order() == nil {
 		return Result{Verdict: Refuted, Cycle: v.explain(v.s.cycle(), v.s.arcs, 0)}
 	}
 	if v.guess(p.Likely) {
-		return Result{Verdict: Proved}
+		return Result{Verdict: Proved, by: v.by}
 	}
 	for o, object := range p.Objects {
 		for i := range object.Writers {
@@ -73,17 +79,18 @@ func (p *Problem) solve() Result {
 			}
 		}
 	}
+	result := Result{Verdict: Refuted}
 	if !v.saturate() {
-		return Result{Verdict: Refuted, Cycle: v.explain(v.s.cycle(), v.s.arcs, 0)}
+		if result.Cycle = v.explain(v.s.cycle(), v.s.arcs, 0); v.stopped {
+			result = Result{Verdict: NotDecided}
+		}
+	} else if v.search() {
+		result.Verdict, result.by = Proved, v.by
+	} else if v.stopped {
+		result.Verdict = NotDecided
 	}
-	found := v.search()
-	switch {
-	case found:
-		return Result{Verdict: Proved, Tries: v.tries}
-	case v.stopped:
-		return Result{Verdict: NotDecided, Tries: v.tries}
-	}
-	return Result{Verdict: Refuted, Tries: v.tries}
+	result.Tries, result.work = v.tries, v.work
+	return result
 }
 
 // edges calls f for the edges that follow if one writer of an object comes before another.
@@ -126,7 +133,12 @@ func (v *solver) saturate() bool {
 		if len(v.open) == 0 {
 			return true
 		}
+		if v.work > v.p.MaxWork {
+			v.stopped = true
+			return false
+		}
 		r := v.s.reach(order)
+		v.work += v.s.arcs*(r.words+8)/2 + 30*len(v.open)
 		kept, objects := v.open[:0:0], v.objects[:0:0]
 		for i, pair := range v.open {
 			o, a, b := int(v.objects[i]), int(pair[0]), int(pair[1])
@@ -158,12 +170,10 @@ func (v *solver) search() bool {
 		return true
 	}
 	if len(v.open) == 0 {
+		v.by = place
 		return true // all is chosen, and there is no cycle
 	}
-	if v.tries >= v.p.MaxTries {
-		v.stopped = true
-		return false
-	}
+	v.work += 20 * v.s.arcs // of the guesses
 	o, a, b := int(v.objects[0]), int(v.open[0][0]), int(v.open[0][1])
 	if w := v.p.Objects[o].Writers; place[w[a]] > place[w[b]] {
 		a, b = b, a
@@ -219,6 +229,9 @@ func (v *solver) guess(by []int64) bool {
 	}
 	good := v.s.order() != nil
 	v.s.undo(arcs)
+	if good {
+		v.by = by
+	}
 	return good
 }
 

@@ -205,3 +205,42 @@ func BenchmarkSaturate(b *testing.B) {
 		}
 	}
 }
+
+// TestRepair holds what is done to large problems against small ones.
+func TestRepair(t *testing.T) {
+	verdicts := map[Verdict]int{}
+	rapid.Check(t, func(t *rapid.T) {
+		p := problem(t)
+		p.Likely, p.Began, p.Ended = nil, nil, nil
+		for range p.Vertices {
+			at := rapid.Int64Range(0, 60).Draw(t, "at")
+			p.Likely, p.Began, p.Ended = append(p.Likely, at), append(p.Began, at-rapid.Int64Range(0, min(at, 9)).Draw(t, "long")), append(p.Ended, at)
+		}
+		if rapid.Bool().Draw(t, "timed") { // then what is known must say so
+			p.Timed = true
+			for a := range p.Vertices {
+				for b := range p.Vertices {
+					if p.Ended[a] < p.Began[b] {
+						p.Known = append(p.Known, Edge{From: uint32(a), To: uint32(b)})
+					}
+				}
+			}
+		}
+		p.MaxBytes = 1 << 20
+		r := p.repair()
+		verdicts[r.Verdict]++
+		switch good := possible(p); {
+		case r.Verdict == Proved && !good, r.Verdict == Refuted && good:
+			t.Fatalf("%v: %+v", r.Verdict, p)
+		case r.Verdict == Refuted && r.Cycle != nil:
+			for i, s := range r.Cycle {
+				if s.To != r.Cycle[(i+1)%len(r.Cycle)].From {
+					t.Fatalf("the cycle is broken: %+v", r.Cycle)
+				}
+			}
+		}
+	})
+	if verdicts[Proved] == 0 || verdicts[Refuted] == 0 {
+		t.Errorf("only %v", verdicts)
+	}
+}

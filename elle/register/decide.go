@@ -25,7 +25,7 @@ type Decision struct {
 
 // Limits bound Decide. The zero value has the bounds of package polygraph.
 type Limits struct {
-	MaxBytes, MaxTries int
+	MaxBytes, MaxWork int
 	// Want are the anomalies whose absence is of interest: a model is decided only if the name of its refutation
 	// is among them. Nil means all.
 	Want map[model.Anomaly]bool
@@ -185,7 +185,7 @@ func Sessions(h *history.History) []Decision {
 // problem states what is known, for a solver.
 func (x *index) problem(snapshot bool, rel graph.Rel, l Limits) *polygraph.Problem {
 	initial := uint32(len(x.h.Ops))
-	p := &polygraph.Problem{Vertices: len(x.h.Ops) + 1, Snapshot: snapshot, MaxBytes: l.MaxBytes, MaxTries: l.MaxTries}
+	p := &polygraph.Problem{Vertices: len(x.h.Ops) + 1, Snapshot: snapshot, MaxBytes: l.MaxBytes, MaxWork: l.MaxWork}
 	x.objects = nil
 	for k := range x.h.Keys() {
 		var o polygraph.Object
@@ -210,11 +210,12 @@ func (x *index) problem(snapshot bool, rel graph.Rel, l Limits) *polygraph.Probl
 			x.objects = append(x.objects, history.Key(k))
 		}
 	}
+	var moments []int64
 	switch rel {
 	case graph.Process:
 		x.knowSessions(p)
 	case graph.Realtime:
-		x.knowRealtime(p)
+		moments = x.knowRealtime(p)
 	}
 	p.Likely = make([]int64, p.Vertices)
 	p.Began, p.Ended = make([]int64, p.Vertices), make([]int64, p.Vertices)
@@ -229,6 +230,10 @@ func (x *index) problem(snapshot bool, rel graph.Rel, l Limits) *polygraph.Probl
 		}
 	}
 	p.Likely[initial], p.Began[initial], p.Ended[initial] = -1, -2, -2
+	for i, at := range moments {
+		v := int(initial) + 1 + i
+		p.Likely[v], p.Began[v], p.Ended[v] = at, at, at
+	}
 	p.Timed = rel == graph.Realtime
 	return p
 }
@@ -248,10 +253,10 @@ func (x *index) knowSessions(p *polygraph.Problem) {
 }
 
 // knowRealtime adds a chain of vertices, a moment each: what has ended leads to the next moment, and the last moment
-// to what begins.
-func (x *index) knowRealtime(p *polygraph.Problem) {
+// to what begins. It returns when the moments are.
+func (x *index) knowRealtime(p *polygraph.Problem) (moments []int64) {
 	moment, open := none, false // open: nothing has begun since the moment
-	for _, e := range x.h.Events() {
+	for at, e := range x.h.Events() {
 		op := e >> 1
 		if !x.happened(op) {
 			continue
@@ -266,6 +271,7 @@ func (x *index) knowRealtime(p *polygraph.Problem) {
 			if !open {
 				next := uint32(p.Vertices)
 				p.Vertices++
+				moments = append(moments, int64(at))
 				if moment != none {
 					p.Known = append(p.Known, polygraph.Edge{From: moment, To: next})
 				}
@@ -274,6 +280,7 @@ func (x *index) knowRealtime(p *polygraph.Problem) {
 			p.Known = append(p.Known, polygraph.Edge{From: op, To: moment})
 		}
 	}
+	return moments
 }
 
 // contradiction tells a refutation.
