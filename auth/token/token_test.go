@@ -238,6 +238,29 @@ func TestKeysAndAlgorithms(t *testing.T) {
 	}
 }
 
+// A token that names another algorithm than the one that signed it is refused, though the signature is right.
+func TestAlgorithmOfHeaderMustBeTheKeys(t *testing.T) {
+	secret := strings.Repeat("s", MinSecret)
+	k, err := SharedKey(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for alg, want := range map[string]bool{"HS256": true, "none": false, "RS256": false, "hs256": false, "HS512": false} {
+		signed := strings.TrimSuffix(spell(`{"alg":"`+alg+`"}`, `{}`), ".")
+		sig, err := k.method.Sign(signed, []byte(secret))
+		if err != nil {
+			t.Fatal(err)
+		}
+		tok, err := Parse(signed + "." + b64.EncodeToString(sig))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := tok.Verify(k) == nil; got != want {
+			t.Errorf("%s: %t", alg, got)
+		}
+	}
+}
+
 func TestKeysThatAreRefused(t *testing.T) {
 	weak, err := rsa.GenerateKey(rand.Reader, 1024)
 	if err != nil {
