@@ -20,7 +20,7 @@ func TestLyingSamplesDoNotMakeItQuadratic(t *testing.T) {
 	sampled := map[int]bool{}
 	{
 		// The places that sampleOf looks at.
-		m := min(max(n/64, 128), 1<<16)
+		m := min(max(n/64, 64), 1<<16)
 		places := newStretches(n, m)
 		for range m {
 			sampled[places.next()] = true

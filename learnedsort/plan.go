@@ -62,7 +62,7 @@ const (
 
 // sort sorts keys of the kind, stably in the order of encoded keys.
 func (s *sorter[T]) sort(kind kind, a []T) {
-	if ends, falling, ok := runs(kind, a); ok {
+	if ends, falling, ok := runs(kind, a, s.ends[:]); ok {
 		s.way = byRuns
 		s.work += len(a)
 		turn(a, ends, falling)

@@ -11,8 +11,8 @@ const maxRuns = 16
 
 // runs looks for runs that are in order already, or strictly falling. It returns where
 // each ends, and the falling ones as a set of bits. ok is false if there are more than maxRuns,
-// which in data without order becomes clear after some dozens of keys.
-func runs[T item](kind kind, a []T) (ends []int, down uint, ok bool) {
+// which in data without order becomes clear after some dozens of keys. The ends are put into room.
+func runs[T item](kind kind, a []T, room []int) (ends []int, down uint, ok bool) {
 	rise, fall := rising[T], falling[T]
 	var flip uint64
 	switch kind {
@@ -21,7 +21,7 @@ func runs[T item](kind kind, a []T) (ends []int, down uint, ok bool) {
 	case signed:
 		flip = sign
 	}
-	ends = make([]int, 0, maxRuns)
+	ends = room[:0]
 	for i := 0; i < len(a); {
 		if len(ends) == maxRuns {
 			return nil, 0, false

@@ -4,7 +4,7 @@ import "math/bits"
 
 // sampleOf draws keys, one from each stretch of a, and sorts them.
 func sampleOf[T item](a []T) [][1]uint64 {
-	m := min(max(len(a)/64, 128), 1<<16)
+	m := min(max(len(a)/64, 64), 1<<16)
 	sample := make([][1]uint64, m, 2*m)
 	stretches := newStretches(len(a), m)
 	for i := range sample {

@@ -7,6 +7,7 @@ type sorter[T item] struct {
 	buf   []T
 	ids   []uint16
 	count [levels + 1][]uint32
+	ends  [maxRuns]int
 
 	way  way
 	work int // visits of keys, an upper bound where counting them would cost

@@ -287,7 +287,7 @@ func TestSortStable(t *testing.T) {
 
 func TestSortAllocatesNothingWhereItNeedNot(t *testing.T) {
 	sorted := dists[10].uints(seeded(7), 100_000)
-	if n := testing.AllocsPerRun(5, func() { Sort(sorted) }); n > 1 {
+	if n := testing.AllocsPerRun(5, func() { Sort(sorted) }); n > 1 { // one, if the pool has let go of its sorter
 		t.Errorf("sorting what is sorted allocates %v times", n)
 	}
 	short := dists[0].uints(seeded(7), 100)
