@@ -59,7 +59,7 @@ func (c *auditCmd) Run(std streams) error {
 			fmt.Fprintln(table, "TIME\tACT\tOUTCOME\tWHO\tFROM\tDATABASE\tABOUT")
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", e.Time.Local().Format("2006-01-02 15:04:05"), e.Act, e.Outcome,
-			shown(cmp.Or(e.Who, "-")), shown(cmp.Or(e.From, "-")), shown(cmp.Or(e.Database, e.Project, "-")), shown(about(&e)))
+			shown(cmp.Or(e.Who, "-")), shown(cmp.Or(e.From, "-")), shown(cmp.Or(e.Database, e.Project, "-")), shown(cmp.Or(about(&e), "-")))
 	}
 	return table.Flush()
 }
