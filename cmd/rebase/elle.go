@@ -41,6 +41,7 @@ type elleCheckCmd struct {
 	WFRKeys          bool `name:"wfr-keys" help:"rw-register: a transaction that reads a key and then writes it writes a later version."`
 	SequentialKeys   bool `help:"rw-register: each key by itself is sequentially consistent."`
 	LinearizableKeys bool `help:"rw-register: each key by itself is linearizable."`
+	NoDecision       bool `name:"no-decision" help:"Do not ask whether any order of versions explains the history, which can take long."`
 
 	JSON      bool   `name:"json" help:"Print an object a line and file: file, valid (true, false or \"unknown\"), anomaly-types, anomalies, not, also-not."`
 	Report    string `help:"Write a page of HTML about all files: verdicts, explanations and pictures. It needs nothing else." placeholder:"FILE"`
@@ -63,7 +64,7 @@ Models: ` + strings.Join(model.Names(), ", ") + `.`
 // options are what the flags say. The error is one of the user's.
 func (c *elleCheckCmd) options() (elle.Options, history.Format, error) {
 	o := elle.Options{WFRKeys: c.WFRKeys, SequentialKeys: c.SequentialKeys, LinearizableKeys: c.LinearizableKeys,
-		Witnesses: c.Witnesses}
+		Witnesses: c.Witnesses, NoDecision: c.NoDecision}
 	if c.Witnesses <= 0 {
 		o.Witnesses = -1
 	}
