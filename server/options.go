@@ -21,7 +21,7 @@ type Options struct {
 
 	// Access says who is let in.
 	Access Access
-	// PublicURL is the address under which apps and services reach the server, "https://db.example.com"; "" if that is not known. Key files
+	// PublicURL is the address under which apps and services reach the server, "https://db.example.com"; "" if that is not known, or the first host of ACME. Key files
 	// of service accounts lead there, and what services sign must then be for it.
 	PublicURL string
 	// FirebaseKeys and AppCheckKeys are where the keys of Firebase's ID tokens and of App Check are fetched (JWKS); "" is at Google. For networks

@@ -59,6 +59,9 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.PublicURL == "" && len(o.ACME.Hosts) > 0 {
+		o.PublicURL = h.url // the name is the public one
+	}
 	s, err := open(ctx, o)
 	if err != nil {
 		h.stopListening()
