@@ -136,6 +136,14 @@ func (c *streamConn) run(l *live.Listener, in *queue, initial *tree.Node, rd *re
 		expired = timer.C
 	}
 	for {
+		// Before what has gathered while a slow reader took what was before: it may be of after the revocation.
+		select {
+		case <-expired:
+			return c.write(append(c.buf[:0], authRevokedEvent...))
+		case <-rd.revoked:
+			return c.write(append(c.buf[:0], authRevokedEvent...))
+		default:
+		}
 		select {
 		case <-q.r.Context().Done():
 			return nil

@@ -137,12 +137,17 @@ func (c *client) become(id auth.Identity) error {
 // revoke tells the client that its credential has lost its force, and takes it away, if it is still the one that is meant. SDKs then get
 // a new one and connect again.
 func (c *client) revoke(status, reason string, meant func(auth.Identity) bool) {
+	c.mu.Lock()
+	c.revoking++
+	c.progressed()
+	c.mu.Unlock()
 	c.work.Lock()
 	defer c.work.Unlock()
 	c.access.mu.Lock()
 	id := c.access.identity
 	c.access.mu.Unlock()
 	c.mu.Lock()
+	c.revoking--
 	if c.ended || !meant(id) {
 		c.mu.Unlock()
 		return

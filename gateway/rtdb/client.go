@@ -54,6 +54,7 @@ type client struct {
 	progress chan struct{} // closed when something was sent, answered, or ended; nil if nobody waits
 	results  uint64        // proposals whose results have come
 	proving  bool          // a timer will call prove
+	revoking int           // revocations that wait for work
 	ended    bool
 	timed    timed
 }
@@ -580,7 +581,16 @@ func (c *client) resync() {
 		c.mu.Unlock()
 		resynced = append(resynced, ls)
 		// The full data of many listens must not be in memory at once.
-		c.waitUntil(func() bool { return c.m.out.queuedBytes() <= maxQueuedRest })
+		c.waitUntil(func() bool { return c.revoking > 0 || c.m.out.queuedBytes() <= maxQueuedRest })
+		c.mu.Lock()
+		if c.revoking > 0 {
+			// It must not have to wait for a client that takes its data as slowly as it likes, and fresh data each time.
+			via := c.via
+			c.mu.Unlock()
+			via.abort()
+			return
+		}
+		c.mu.Unlock()
 	}
 	c.mu.Lock()
 	c.m.out.resynced()

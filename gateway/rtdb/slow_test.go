@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -125,6 +126,48 @@ func TestSlowClientIsResynchronised(t *testing.T) {
 	// From here on changes flow as before.
 	r.set("v/last", `false`)
 	p.expect(data("v/last", "false"), `{"t":"d","d":{"a":"d","b":{"p":"v/last","d":false,"t":5}}}`)
+}
+
+// TestARevocationDoesNotWaitForASlowClient: one that takes its data as slowly as it likes cannot put off the end of its credential.
+func TestARevocationDoesNotWaitForASlowClient(t *testing.T) {
+	r := newRig(t, closed, func(o *Options) { o.MaxQueuedPushBytes = 64 << 10 })
+	r.rules(ownRules)
+	p := r.dial()
+	p.wantStatus("ok", "auth", `{"cred":"ann@"}`)
+	for tag := range 8 {
+		p.wantStatus("ok", "q", fmt.Sprintf(`{"p":"/own/ann","q":{"i":".key","l":%d,"vf":"r"},"t":%d,"h":""}`, tag+10, tag))
+	}
+	filler := strings.Repeat("x", 4<<20)
+	for i := range 8 {
+		r.set(tree.Path(fmt.Sprintf("own/ann/k%d", i)), fmt.Sprintf("%q", filler))
+	}
+	r.srv.mu.Lock()
+	var c *client
+	for _, c = range r.srv.clients {
+	}
+	r.srv.mu.Unlock()
+	waiting := func() bool {
+		for range 20 {
+			if c.work.TryLock() {
+				c.work.Unlock()
+				return false
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		return true
+	}
+	for !waiting() { // the resynchronisation begins when what was queued before has been taken
+		p.read()
+	}
+	r.srv.Revoke("p", "ann", issued.Add(time.Second))
+	waitFor(t, "the client is nobody, or gone", func() bool {
+		c.mu.Lock()
+		ended := c.ended
+		c.mu.Unlock()
+		c.access.mu.Lock()
+		defer c.access.mu.Unlock()
+		return ended || c.access.identity.UID == ""
+	})
 }
 
 // TestOutbox drives the queue at random against a model of a client: whatever is dropped, no answer precedes the state it
