@@ -71,3 +71,13 @@ test('a user has so many connections, over all its devices', async (t) => {
   await within(written, 'the write of the second device', 60000);
   assert.deepEqual(Object.values((await get(other.ref('list'))).val()), ['mine']);
 });
+
+test('a write that is too large is refused by itself', async (t) => {
+  const server = await ownServer(t, '--limit-write', '100KiB');
+  const c = client(t, server, namespace('large'));
+  await set(c.ref('small'), 'x'.repeat(90 << 10));
+  await assert.rejects(within(set(c.ref('large'), 'x'.repeat(200 << 10)), 'a refusal'), /write_too_big/i);
+  await set(c.ref('after'), 1);
+  assert.equal((await get(c.ref('large'))).exists(), false);
+  assert.equal((await get(c.ref('after'))).val(), 1);
+});
