@@ -23,6 +23,8 @@
 //     memory; every other read is bounded by Options.MaxReadBytes, and all of them
 //     together by Options.MaxReadsBytes: beyond it they are answered 503, as are writes
 //     beyond Options.MaxBodiesBytes.
+//   - A caller that takes more than the Limiter allows waits a little, and is then
+//     answered 429.
 //
 // # Duties of the caller
 //

@@ -18,6 +18,8 @@
 //     comes before the answer to the listen.
 //   - One client never holds up another, nor the database: what is queued for a client is bounded. A client that does not keep up
 //     misses intermediate states, never the last one.
+//   - A client that takes more than the Limiter allows is read more slowly, and in the end disconnected; no request of it is answered with an
+//     error for that, since SDKs would undo the write.
 //   - A connection that is silent for longer than a client of this protocol can be is closed, and its onDisconnect
 //     operations run.
 //
