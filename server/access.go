@@ -6,6 +6,9 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
 )
 
 // Access says who is let in.
@@ -71,5 +74,45 @@ func refuseProxies(next http.Handler) http.Handler {
 			}
 		}
 		next.ServeHTTP(w, r)
+	})
+}
+
+// A web page can give its own name the address of this machine, after it has been loaded (DNS rebinding), and its browser then takes an open server
+// for a part of the page's site. What gives it away is the name. So an open server answers to names that nobody can own:
+// those of this machine, those that are reserved for private use, and those of Google, whose connections SDKs are made to lead here.
+
+// private are the ends of names that nobody can register.
+var private = []string{"localhost", "local", "internal", "test", "example", "invalid", "home.arpa"}
+
+// ledHere are the ends of names that SDKs ask for even where their connections lead elsewhere.
+var ledHere = []string{"googleapis.com", "google.com", "firebaseio.com", "firebasedatabase.app"}
+
+// ownName tells whether a request may name this server so.
+func (o Options) ownName(r *http.Request) bool {
+	host := strings.TrimSuffix(hostOf(r), ".")
+	if _, err := netip.ParseAddr(host); err == nil || !strings.Contains(host, ".") {
+		return true
+	}
+	for _, end := range slices.Concat(private, ledHere) {
+		if strings.HasSuffix(host, "."+end) {
+			return true
+		}
+	}
+	if u, err := url.Parse(o.PublicURL); err == nil && strings.EqualFold(u.Hostname(), host) {
+		return true
+	}
+	return slices.ContainsFunc(o.ACME.Hosts, func(name string) bool { return strings.EqualFold(strings.TrimSuffix(name, "."), host) })
+}
+
+// refuseNames keeps web pages out of an open server that call it by a name of their own.
+func refuseNames(o Options, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if o.ownName(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		w.WriteHeader(http.StatusForbidden)
+		fmt.Fprint(w, `{"error":"This server is open to everyone on its machine, and that name could be anybody's. Call it localhost, or by a name that ends in .localhost or .test; or give the name by --public-url."}`+"\n")
 	})
 }

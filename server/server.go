@@ -98,7 +98,7 @@ func open(ctx context.Context, o Options) (*Server, error) {
 	s.watchServices()
 	s.handler = s.routes()
 	if o.open() {
-		s.handler = refuseProxies(s.handler)
+		s.handler = refuseProxies(refuseNames(o, s.handler))
 	}
 
 	run, cancel := context.WithCancel(context.Background())

@@ -137,7 +137,7 @@ func TestARevocationDoesNotWaitForASlowClient(t *testing.T) {
 	for tag := range 8 {
 		p.wantStatus("ok", "q", fmt.Sprintf(`{"p":"/own/ann","q":{"i":".key","l":%d,"vf":"r"},"t":%d,"h":""}`, tag+10, tag))
 	}
-	filler := strings.Repeat("x", 4<<20)
+	filler := strings.Repeat("x", 1<<20)
 	for i := range 8 {
 		r.set(tree.Path(fmt.Sprintf("own/ann/k%d", i)), fmt.Sprintf("%q", filler))
 	}
