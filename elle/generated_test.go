@@ -45,7 +45,7 @@ func TestNothingForbiddenIsReported(t *testing.T) {
 		for _, l := range gen.Levels() {
 			promised := levelModel(t, l)
 			for seed := range uint64(10) {
-				h := generated(t, gen.Options{Seed: seed, Workload: w, Level: l, Txns: 100 + 40*int(seed), Processes: 2 + 2*int(seed),
+				h := generated(t, gen.Options{Seed: seed, Workload: w, Level: l, Txns: 60 + 15*int(seed), Processes: 2 + 2*int(seed),
 					Keys: 4, MaxWrites: 10, Fail: 0.1, Info: 0.08, FinalRead: seed%2 == 0})
 				r := check(t, h, elle.Options{Workload: elle.Workload(w.String())})
 				for _, m := range append(slices.Clone(r.Not), r.AlsoNot...) {
@@ -93,7 +93,7 @@ func TestWhatWasPutInIsReported(t *testing.T) {
 				case "G0", "cyclic-versions":
 					o.SequentialKeys = w == gen.Register
 				}
-				h := generated(t, gen.Options{Seed: seed, Workload: w, Level: gen.StrictSerializable, Txns: int(seed) * 150, Inject: []string{name}})
+				h := generated(t, gen.Options{Seed: seed, Workload: w, Level: gen.StrictSerializable, Txns: int(seed) * 40, Inject: []string{name}})
 				r := check(t, h, o)
 				if r.Valid != elle.Inconsistent {
 					t.Errorf("%v with %s, seed %d: valid is %v", w, name, seed, r.Valid)
@@ -114,7 +114,7 @@ func TestWhatWasPutInIsReported(t *testing.T) {
 func TestNamesDoNotMatter(t *testing.T) {
 	for _, w := range []gen.Workload{gen.ListAppend, gen.Register} {
 		for seed := range uint64(8) {
-			o := gen.Options{Seed: seed, Workload: w, Level: gen.Levels()[int(seed)%len(gen.Levels())], Txns: 200, MaxWrites: 12, Fail: 0.05, Info: 0.05}
+			o := gen.Options{Seed: seed, Workload: w, Level: gen.Levels()[int(seed)%len(gen.Levels())], Txns: 80, MaxWrites: 12, Fail: 0.05, Info: 0.05}
 			var plain, renamed []byte
 			err := gen.Run(o, func(e *gen.Event) error {
 				plain = e.AppendEDN(plain)
