@@ -511,13 +511,15 @@ func TestAttackConfusedKinds(t *testing.T) {
 	access := strings.TrimPrefix(r.accessTo(r.account), accessPrefix)
 	own := r.signOwn(r.own("shop"))
 	at := r.now().Unix()
+	config, _ := r.projects.Config("shop")
+	key := fingerprint(config.ServiceAccountKeys(r.account.ClientEmail, "")[0])
 	for name, cred := range map[string]string{
 		"access token as ID token": access,
 		"ID token as access token": accessPrefix + own,
 		"own claims as access token": accessPrefix + r.signOwn(claims{
-			"iss": accessIssuer, "aud": accessAud, "sub": r.account.ClientEmail, "project": "shop", "iat": at, "exp": at + 60}),
+			"iss": accessIssuer, "aud": accessAud, "sub": r.account.ClientEmail, "project": "shop", "key": key, "iat": at, "exp": at + 60}),
 		"account's own access token": accessPrefix + byAccount(t, r.account, claims{
-			"iss": accessIssuer, "aud": accessAud, "sub": r.account.ClientEmail, "project": "shop", "iat": at, "exp": at + 60}),
+			"iss": accessIssuer, "aud": accessAud, "sub": r.account.ClientEmail, "project": "shop", "key": key, "iat": at, "exp": at + 60}),
 		"account as a user":       byAccount(t, r.account, r.own("shop")),
 		"account as Google":       byAccount(t, r.account, r.own("shop-at-google")),
 		"user as account":         r.signOwn(r.assertion(r.account).with(claims{"aud": nil})),
