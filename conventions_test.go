@@ -43,6 +43,7 @@ var floors = [][]string{
 	{"elle/"},
 	{"elle/drive"},
 	{"vlog"},
+	{"vlog/native/core"}, // the protocol of vlog/native, pure
 	{"vlog/"}, // engines under the log, and what they are tested with
 	{"audit"},
 	{"store"},
@@ -77,6 +78,7 @@ var pure = []string{
 	"elle/history", "elle/model", "elle/graph", "elle/anomaly",
 	"elle/gen", "elle/polygraph", "elle/register", "elle/simple",
 	"elle/cycle", "elle/listappend", "elle/picture",
+	"vlog/native/core",
 }
 
 var forbiddenInPure = []string{

@@ -71,6 +71,7 @@ type op struct {
 	infos  []Message // asking: the last Info of every server that has answered, as it is to be judged
 	probed uint64    // appending: servers that said sealed, as bits
 	server int       // reading: whom
+	around bool      // reading: all have been asked; begin again at the next repetition
 
 	// Repair of [cursor, end) on the servers in members, whose tails were behind.
 	members []int
@@ -157,7 +158,10 @@ func (c *Client) Tick() (out Output) {
 		}
 		switch o.phase {
 		case reading:
-			c.elsewhere(o)
+			if !o.around {
+				c.elsewhere(o)
+			}
+			o.around = false
 		case collecting, repairing:
 			c.restart(o) // a member may be gone: find another majority
 		}
@@ -267,9 +271,6 @@ func (c *Client) Step(m Message) (out Output) {
 	}
 	c.known = max(c.known, m.Known)
 	c.sealed = c.sealed || m.Bit
-	if m.Bit && c.mistakes&mistakeBareKnown != 0 {
-		c.sealed = false
-	}
 	if c.cfg.index(m.From) >= 0 {
 		c.trimmed = max(c.trimmed, m.Trimmed)
 	}
@@ -348,7 +349,7 @@ func (c *Client) read(o *op, m Message, out *Output) {
 	case o.server == c.cfg.index(m.From):
 		// It lacks the entry. Ask the next one, but go round no faster than the ticks.
 		c.elsewhere(o)
-		if o.server != c.opts.Near%len(c.cfg.Servers) {
+		if o.around = o.server == c.opts.Near%len(c.cfg.Servers); !o.around {
 			c.ask(o, out)
 		}
 	}

@@ -94,7 +94,7 @@ func (h *Host) Step(m Message) (out Output) {
 
 // over answers for a loglet that was trimmed as a whole: sealed, and nothing of it left.
 func (h *Host) over(m Message, out *Output) {
-	r := Message{From: m.To, To: m.From, Ref: m.Ref, Loglet: m.Loglet, Bit: true, Kind: Info, First: m.First, Next: m.First}
+	r := Message{From: m.To, To: m.From, Ref: m.Ref, Loglet: m.Loglet, Incarnation: m.Incarnation, Bit: true, Kind: Info, First: m.First, Next: m.First}
 	switch m.Kind {
 	case Store:
 		r.Kind, r.Status = Stored, Sealed

@@ -191,6 +191,7 @@ type mistakes uint32
 
 const (
 	mistakeBareKnown    mistakes = 1 << iota // T1: a Known that a repair has made up is believed without its seal
+	mistakeIgnoreBit                         // T1: who waits for a commit does not look at the seals that he is told
 	mistakeDuplicateOK                       // T2: a sealed server acknowledges an entry that it holds
 	mistakeAnySequencer                      // T3: a server takes entries from any incarnation
 	mistakeAnyDisk                           // T4: an empty disk takes part

@@ -16,7 +16,7 @@ func seeds(t testing.TB) uint64 {
 		}
 		return n
 	}
-	return 4000
+	return 2000
 }
 
 // fails runs a seed and reports what is wrong, with the steps that led there.
@@ -33,6 +33,21 @@ func fails(seed uint64, s settings) (string, bool) {
 		log = log[len(log)-150:]
 	}
 	return err.Error() + "\n" + strings.Join(log, "\n"), true
+}
+
+func TestDuels(t *testing.T) {
+	ends := 0
+	for seed := range 5 * seeds(t) {
+		w := newWorld(seed, settings{duel: true})
+		if err := w.run(); err != nil {
+			text, _ := fails(seed, settings{duel: true})
+			t.Fatalf("seed %d: %s", seed, text)
+		}
+		ends += w.check.stats.installs
+	}
+	if t.Logf("%d ends", ends); ends == 0 {
+		t.Fatal("nothing has happened")
+	}
 }
 
 func TestSimulation(t *testing.T) {

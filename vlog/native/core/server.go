@@ -52,6 +52,7 @@ func (s *server) apply(r Record) {
 		s.sealed = true
 	case RecordTrim:
 		s.trimmed = max(s.trimmed, r.Pos)
+		s.tail = max(s.tail, r.Pos)
 		for len(s.held) > 0 && s.held[0].first < s.trimmed {
 			if s.held[0].first = s.trimmed; s.held[0].next <= s.trimmed {
 				s.held = s.held[1:]
@@ -120,9 +121,9 @@ func (s *server) step(m Message, out *Output) {
 		s.seal(out)
 		s.host.after(s, m, out)
 	case Trim:
-		// Never beyond what is committed: what is not might be repaired later.
-		if p := min(m.First, s.known, s.tail); p > s.queuedTrim {
-			s.queuedTrim = p
+		// Never beyond what is committed: what is not might be repaired later. But beyond the own tail, if others have gone on.
+		if p := min(m.First, s.known); p > s.queuedTrim {
+			s.queuedTrim, s.queuedTail = p, max(s.queuedTail, p)
 			s.host.write(out, Record{Kind: RecordTrim, Loglet: s.loglet, Pos: p})
 		}
 		s.host.after(s, m, out)

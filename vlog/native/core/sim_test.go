@@ -20,6 +20,7 @@ type settings struct {
 	steps    int
 	mistakes mistakes
 	trace    bool
+	duel     bool // see world.duelStep
 }
 
 type simHost struct {
@@ -68,8 +69,13 @@ type world struct {
 	double  int
 	slow    int // the disks: a sync is so many times rarer than a delivery
 	healing bool
-	quiet   int // no seal before this step
-	spare   int // servers that may still lose their disks
+	quiet   int              // no seal before this step
+	eager   int              // seals are so much more frequent
+	few     int              // of 4 appends, so many are not begun
+	plans   [][]string       // duel: what each client has still to do
+	drag    map[[2]Node]bool // connections that are slow
+	dragged int              // of 4 connections, so many are
+	spare   int              // servers that may still lose their disks
 	check   checker
 	log     []string
 }
@@ -85,7 +91,8 @@ func newWorld(seed uint64, s settings) *world {
 		w.steps = 150 + w.rng.IntN(500)
 	}
 	w.loss, w.double, w.slow = w.rng.IntN(3)*w.rng.IntN(12), w.rng.IntN(2)*w.rng.IntN(15), 1+w.rng.IntN(6)
-	w.quiet = w.rng.IntN(w.steps)
+	w.quiet = w.steps/3 + w.rng.IntN(w.steps)
+	w.eager, w.few, w.dragged, w.drag = 1+w.rng.IntN(4), max(0, w.rng.IntN(6)-2), max(0, w.rng.IntN(6)-3), map[[2]Node]bool{}
 	w.spare = (w.servers - 1) / 2
 	w.cfg = Config{Loglet: 1, Sequencer: sequencerNode, Incarnation: 11}
 	for i := range w.servers {
@@ -99,11 +106,14 @@ func newWorld(seed uint64, s settings) *world {
 		w.clients = append(w.clients, w.newClient())
 	}
 	w.check.init()
+	if s.duel {
+		w.prepareDuel()
+	}
 	return w
 }
 
 func (w *world) newSequencer(cfg Config) *Sequencer {
-	s := NewSequencer(cfg, SequencerOptions{Window: 1 + w.rng.IntN(3), BatchBytes: 1 + w.rng.IntN(12), Retry: 2 + w.rng.IntN(4)})
+	s := NewSequencer(cfg, SequencerOptions{Window: 1 + w.rng.IntN(3), BatchBytes: 1 + w.rng.IntN(12), Retry: 2 + w.rng.IntN(12)})
 	s.mistakes = w.mistakes
 	return s
 }
@@ -111,7 +121,7 @@ func (w *world) newSequencer(cfg Config) *Sequencer {
 func (w *world) newClient() *simClient {
 	w.nodes++
 	c := &simClient{node: w.nodes, calls: map[uint64]*simCall{}, tail: 1}
-	c.machine = NewClient(w.cfg, c.node, ClientOptions{Near: w.rng.IntN(w.servers), Retry: 2 + w.rng.IntN(4)})
+	c.machine = NewClient(w.cfg, c.node, ClientOptions{Near: w.rng.IntN(w.servers), Retry: 2 + w.rng.IntN(12)})
 	c.machine.mistakes = w.mistakes
 	return c
 }
@@ -198,6 +208,9 @@ func (w *world) send(m Message) {
 	if w.cut[[2]Node{m.From, m.To}] || !w.healing && w.rng.IntN(100) < w.loss {
 		return
 	}
+	if len(w.net) > 80 && !w.healing {
+		return // no network queues for ever
+	}
 	w.net = append(w.net, m)
 	if !w.healing && w.rng.IntN(100) < w.double {
 		w.net = append(w.net, m)
@@ -243,27 +256,37 @@ func describe(m Message) string {
 func (w *world) step() {
 	w.now++
 	switch x := w.rng.IntN(100); {
-	case x < 55:
+	case x < 70:
 		if len(w.net) > 0 {
-			// Mostly an old one, so that things get on; any other now and then.
 			i := w.rng.IntN(len(w.net))
-			if w.rng.IntN(3) > 0 {
-				i = w.rng.IntN(min(len(w.net), 6))
+			if w.slowly(w.net[i]) && w.rng.IntN(20) > 0 {
+				return
 			}
 			w.deliver(i)
 		}
-	case x < 70:
+	case x < 84:
 		h := w.hosts[w.rng.IntN(len(w.hosts))]
 		if len(h.flying) > 0 && w.rng.IntN(w.slow) == 0 {
 			w.sync(h, 1+w.rng.IntN(len(h.flying)))
 		}
-	case x < 82:
+	case x < 87:
 		w.tick(w.rng.IntN(1 + len(w.clients)))
-	case x < 84:
+	case x < 88:
 		w.fault()
 	default:
 		w.call(w.clients[w.rng.IntN(len(w.clients))])
 	}
+}
+
+// slowly says whether a message goes over a slow connection. That some are, for long, makes clients meet different majorities.
+func (w *world) slowly(m Message) bool {
+	link := [2]Node{m.From, m.To}
+	slow, known := w.drag[link]
+	if !known {
+		slow = w.rng.IntN(4) < w.dragged
+		w.drag[link] = slow
+	}
+	return slow
 }
 
 func (w *world) tick(i int) {
@@ -355,22 +378,24 @@ func (w *world) call(c *simClient) {
 		return
 	}
 	switch x := w.rng.IntN(40); {
-	case x < 14:
-		w.append(c)
-	case x < 22:
+	case x < 20:
+		if w.rng.IntN(4) >= w.few {
+			w.append(c)
+		}
+	case x < 26:
 		w.begin(c, &simCall{kind: "tail"})
-	case x < 25:
+	case x < 29:
 		w.begin(c, &simCall{kind: "wait", from: c.tail + vlog.Position(w.rng.IntN(3))})
-	case x < 32:
+	case x < 35:
 		if c.tail > 1 {
 			from := 1 + vlog.Position(w.rng.IntN(int(c.tail-1)))
 			w.begin(c, &simCall{kind: "read", from: from, to: c.tail})
 		}
-	case x < 34:
+	case x < 37:
 		if w.rng.IntN(4) == 0 && c.tail > 1 {
 			w.begin(c, &simCall{kind: "trim", from: 1 + vlog.Position(w.rng.IntN(int(c.tail)))})
 		}
-	case w.now > w.quiet && w.rng.IntN(4) == 0 && c.install == 0:
+	case w.now > w.quiet && w.rng.IntN(4) < w.eager && c.install == 0:
 		if w.rng.IntN(3) == 0 {
 			w.begin(c, &simCall{kind: "seal"})
 			return
@@ -465,6 +490,9 @@ func (w *world) heal(rounds int, done func() bool) bool {
 
 // run runs a seed to its end and returns what is wrong.
 func (w *world) run() error {
+	if w.duel {
+		return w.runDuel()
+	}
 	for w.now < w.steps && w.check.err == nil {
 		w.step()
 	}

@@ -69,7 +69,7 @@ func (c *Client) asked(o *op, m Message, out *Output) {
 // seal, its Known was counted by the sequencer.
 func (c *Client) waited(o *op, out *Output) {
 	switch {
-	case c.sealed && c.mistakes&mistakeLeaveSeal == 0:
+	case c.sealed && c.mistakes&(mistakeLeaveSeal|mistakeIgnoreBit) == 0:
 		c.restart(o)
 		c.ask(o, out)
 	case c.known >= o.from:
@@ -141,9 +141,6 @@ func (o *op) take() [][]byte {
 // repaired goes on behind what all members now have.
 func (c *Client) repaired(o *op, out *Output) {
 	o.cursor += vlog.Position(len(o.take()))
-	if c.mistakes&mistakeBareKnown != 0 {
-		c.sealed = false
-	}
 	c.known = max(c.known, o.cursor)
 	c.collect(o, out)
 }
