@@ -317,6 +317,9 @@ func (r *repairer) restrict(names []uint32, fixed bool) (part *Problem, objects 
 		}
 	}
 	for i, v := range names {
+		for _, n := range r.writes.of(v) {
+			r.seenLater(part, at, names, uint32(i), r.uses[n], fixed)
+		}
 		for _, n := range r.reads.of(v) {
 			u := r.uses[n]
 			w := p.Objects[u.object].Writers[u.i]
@@ -334,6 +337,23 @@ func (r *repairer) restrict(names []uint32, fixed bool) (part *Problem, objects 
 		}
 	}
 	return part, objects
+}
+
+// seenLater adds what readers outside of the window say of a version in it: what had ended before they began, and
+// which they did not read, came before what they read.
+func (r *repairer) seenLater(part *Problem, at map[int32]int, names []uint32, writer uint32, u use, fixed bool) {
+	p := r.p
+	latest := int64(-1)
+	for _, reader := range p.Objects[u.object].Readers[u.i] {
+		if r.local[reader] < 0 {
+			latest = max(latest, p.Began[reader])
+		}
+	}
+	for _, other := range part.Objects[at[u.object]].Writers {
+		if other != writer && (p.Timed || fixed) && p.Ended[names[other]] < latest {
+			part.Known = append(part.Known, Edge{From: other, To: writer})
+		}
+	}
 }
 
 // before tells whether a version comes before that of another writer, as things are.

@@ -226,7 +226,14 @@ func (x *index) problem(snapshot bool, rel graph.Rel, l Limits) *polygraph.Probl
 			p.Ended[op] = math.MaxInt64
 		}
 		if o.Type == history.Info {
-			p.Likely[op] = int64(o.Invoke) + 1
+			p.Likely[op] = math.MaxInt64 // until somebody has seen it
+		}
+	}
+	for v := range version(len(x.key)) { // what was read had been written by then
+		if w, ok := x.committed(v); ok {
+			for _, r := range x.readersOf(v) {
+				p.Likely[w] = min(p.Likely[w], max(p.Likely[r]-1, p.Began[w]))
+			}
 		}
 	}
 	p.Likely[initial], p.Began[initial], p.Ended[initial] = -1, -2, -2
@@ -294,6 +301,9 @@ func (x *index) contradiction(name model.Anomaly, rel graph.Rel, r polygraph.Res
 	initial := uint32(len(x.h.Ops))
 	for i := range steps {
 		s := &steps[i]
+		if s.To == initial {
+			return x.neverSeen(name, s.From)
+		}
 		if s.From == initial { // the initial state has no operation: pass over it
 			continue
 		}
@@ -336,6 +346,9 @@ func (x *index) told(s *polygraph.Step, rel graph.Rel) anomaly.Step {
 		if s.Anti {
 			return x.missedInTime(s)
 		}
+		if rel == graph.Realtime && !x.before(s.From, s.To) {
+			return x.seenLater(s)
+		}
 		r, why := graph.Process, fmt.Sprintf("process %s executed", x.h.ProcessName(int(s.From)))
 		if rel == graph.Realtime {
 			r, why = graph.Realtime, ""
@@ -367,6 +380,52 @@ func (x *index) told(s *polygraph.Step, rel graph.Rel) anomaly.Step {
 	return x.step(graph.WW, first.v, second.v, first.mop, second.mop, func(t1, t2 string) string {
 		return fmt.Sprintf("%s set key %v to %v before %s set it to %v%s", t1, x.h.KeyDatum(k), x.datum(first.v), t2, x.datum(second.v), forced)
 	})
+}
+
+// before tells whether an operation was over before another began.
+func (x *index) before(a, b uint32) bool {
+	return x.h.Ops[a].Type == history.OK && x.h.Ops[a].Complete < x.h.Ops[b].Invoke
+}
+
+// neverSeen tells of a write that was over before somebody read its key in the initial state.
+func (x *index) neverSeen(name model.Anomaly, writer uint32) *anomaly.Anomaly {
+	for _, w := range x.writesOf(writer) {
+		first := x.initial[x.key[w.v]]
+		if first == none {
+			continue
+		}
+		for _, r := range x.readersOf(first) {
+			if !x.before(writer, r) {
+				continue
+			}
+			read, _ := x.readOf(r, x.key[w.v])
+			return &anomaly.Anomaly{Type: name, Ops: []int{int(writer), int(r)}, Steps: []anomaly.Step{
+				{Rel: graph.Realtime, A: -1, B: -1, Because: func(t1, t2 string) string { return t1 + " was over before " + t2 + " began" }},
+				x.step(graph.RW, first, w.v, read.mop, w.mop, func(t1, t2 string) string {
+					return fmt.Sprintf("%s read key %v in its initial state, before %s set it to %v", t1, x.keyName(first), t2, x.datum(w.v))
+				})}}
+		}
+	}
+	return &anomaly.Anomaly{Type: name, Ops: []int{int(writer)}, Text: "T1 was over before its key was read in its initial state"}
+}
+
+// seenLater tells of two writes of which the first was over before somebody read the second.
+func (x *index) seenLater(s *polygraph.Step) anomaly.Step {
+	for _, second := range x.writesOf(s.To) {
+		first, ok := x.writeOf(s.From, x.key[second.v])
+		if !ok {
+			continue
+		}
+		for _, r := range x.readersOf(second.v) {
+			if x.before(s.From, r) {
+				return x.step(graph.WW, first.v, second.v, first.mop, second.mop, func(t1, t2 string) string {
+					return fmt.Sprintf("%s set key %v to %v and was over before %s began, which read %s's %v, so that came later",
+						t1, x.keyName(first.v), x.datum(first.v), x.name(r), t2, x.datum(second.v))
+				})
+			}
+		}
+	}
+	return anomaly.Step{Rel: graph.WW, A: -1, B: -1, Because: func(t1, t2 string) string { return t2 + " overwrote what " + t1 + " wrote" }}
 }
 
 // missedInTime tells of a read of a version whose writer had ended before another writer of the key began.
