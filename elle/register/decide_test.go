@@ -90,7 +90,7 @@ func TestLevelsAreNotRefuted(t *testing.T) {
 				o.Txns, o.MaxWrites, o.Fail, o.Info = 1200, 40, 0.02, 0.01
 			}
 			h := generated(t, o)
-			for _, d := range Decide(h, Limits{}) {
+			for _, d := range Decide(h, Limits{MaxWork: 5_000_000}) {
 				if d.Verdict == polygraph.Refuted && (d.Model == promised || promised.Implies(d.Model)) {
 					t.Errorf("%v, seed %d: %s is refuted: %+v", l, seed, d.Model, d.Witness)
 				}
