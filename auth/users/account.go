@@ -236,7 +236,7 @@ func (s *Store) UpdateSelf(ctx context.Context, c Caller, idToken string, ch Cha
 	if err != nil {
 		return nil, nil, err
 	}
-	if before.Email != u.Email {
+	if before.Email != u.Email && before.EmailVerified {
 		s.tellOfNewEmail(ctx, c, u, before.Email)
 	}
 	return u, tokens, nil

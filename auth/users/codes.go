@@ -385,14 +385,18 @@ func (s *Store) ApplyCode(ctx context.Context, c Caller, text string) (*User, er
 		apply = func(_ *txn, u *User) error { u.EmailVerified = true; return nil }
 	case VerifyAndChangeEmail:
 		apply = func(t *txn, u *User) error {
-			before = u.Email
+			if before = ""; u.EmailVerified {
+				before = u.Email
+			}
 			u.Email, u.EmailVerified = k.NewEmail, true
 			s.endSessions(t, u)
 			return nil
 		}
 	case RecoverEmail:
+		// Whoever made the change may know the password, or have made it.
 		apply = func(t *txn, u *User) error {
 			u.Email, u.EmailVerified = k.Email, true
+			u.Password, u.Providers = "", nil
 			s.endSessions(t, u)
 			return nil
 		}
@@ -471,7 +475,8 @@ func (s *Store) SignInWithEmailLink(ctx context.Context, c Caller, email, text, 
 	return &SignedIn{User: n, Tokens: tokens, New: true}, nil
 }
 
-// tellOfNewEmail sends a link to the address that an account had before, by which the change can be taken back.
+// tellOfNewEmail sends a link to the address that an account had before, by which the change can be taken back. before must have
+// been verified: the owner of an address with which a stranger has made an account must not be led to vouch for it.
 func (s *Store) tellOfNewEmail(ctx context.Context, c Caller, u *User, before string) {
 	if before == "" || s.o.Mailer == nil && !s.o.Open {
 		return

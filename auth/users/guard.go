@@ -11,8 +11,8 @@ import (
 type Limits struct {
 	// Guesses is how often one address may give wrong credentials for one account; default 10, then one each minute.
 	Guesses Limit
-	// Account is the same for an account, whoever guesses; default 50, then one each 30 s. That it is higher keeps a stranger
-	// from locking the owner out at once.
+	// Account is the same for an account, whoever guesses; default 50, then one each 30 s. It does not stop those who have lately
+	// signed in from the same network, so strangers cannot lock the owner out of where he is at home.
 	Account Limit
 	// Address is the same for an address, whatever the accounts; default 100, then one each 6 s.
 	Address Limit
@@ -47,6 +47,7 @@ type guard struct {
 	now    func() time.Time
 
 	mu      sync.Mutex
+	known   map[string]time.Time // accounts with the networks from which they have signed in, and when
 	buckets map[bucketKey]*bucket
 	swept   int // how many buckets there were after the last sweep
 }
@@ -74,7 +75,7 @@ func newGuard(l Limits, now func() time.Time) *guard {
 	l.Requests = l.Requests.or(300, 100*time.Millisecond)
 	l.Mails = l.Mails.or(5, 10*time.Minute)
 	l.MailsFrom = l.MailsFrom.or(50, time.Minute)
-	return &guard{limits: l, now: now, buckets: map[bucketKey]*bucket{}}
+	return &guard{limits: l, now: now, known: map[string]time.Time{}, buckets: map[bucketKey]*bucket{}}
 }
 
 // take takes one from each bucket, or, if one of them is empty, from none. give puts them back: what has been taken for an
@@ -111,6 +112,33 @@ func (g *guard) reset(k bucketKey) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.buckets, k)
+}
+
+// knownFor is how long a network is known to be an account's after it has signed in from there. maxKnown bounds how many are.
+const (
+	knownFor = 30 * 24 * time.Hour
+	maxKnown = 100_000
+)
+
+// isKnown tells whether an account has lately signed in from a network; where is both.
+func (g *guard) isKnown(where string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	at, ok := g.known[where]
+	return ok && g.now().Sub(at) < knownFor
+}
+
+// remember notes that an account has signed in from a network.
+func (g *guard) remember(where string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if _, ok := g.known[where]; !ok && len(g.known) >= maxKnown {
+		for k := range g.known { // any: to look for the oldest would cost more than it is worth
+			delete(g.known, k)
+			break
+		}
+	}
+	g.known[where] = g.now()
 }
 
 func (g *guard) bucket(k bucketKey, now time.Time) *bucket {
@@ -182,14 +210,19 @@ func (s *Store) guess(c Caller, account string) (right func(), err error) {
 	if c.Admin {
 		return func() {}, nil
 	}
-	who, where := c.Project+"\n"+account, network(c.Address)
-	pair := bucketKey{&s.guard.limits.Guesses, who + "\n" + where}
-	give, ok := s.guard.take(pair, bucketKey{&s.guard.limits.Account, who}, s.guard.from(&s.guard.limits.Address, c))
+	who := c.Project + "\n" + account
+	where := who + "\n" + network(c.Address)
+	pair := bucketKey{&s.guard.limits.Guesses, where}
+	keys := []bucketKey{pair, s.guard.from(&s.guard.limits.Address, c)}
+	if !s.guard.isKnown(where) {
+		keys = append(keys, bucketKey{&s.guard.limits.Account, who})
+	}
+	give, ok := s.guard.take(keys...)
 	if !ok {
 		return nil, failf(TooManyAttempts, "Access to this account has been temporarily disabled due to many failed login attempts. "+
 			"You can restore it by resetting your password, or try again later.")
 	}
-	return func() { give(); s.guard.reset(pair) }, nil
+	return func() { give(); s.guard.reset(pair); s.guard.remember(where) }, nil
 }
 
 // MayCall counts a request of any kind.

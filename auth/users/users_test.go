@@ -139,6 +139,8 @@ func TestGuessingIsLockedOut(t *testing.T) {
 	r.want(TooManyAttempts, try("ann@example.com", "wrong!", "2001:db8::77"))
 	for i := range 10 {
 		if err := try("ann@example.com", "wrong!", fmt.Sprintf("198.51.100.%d", i)); errors.Is(err, fail(TooManyAttempts)) {
+			r.want(TooManyAttempts, try("ann@example.com", "secret1", "203.0.113.9"))
+			r.ok(try("ann@example.com", "secret1", "192.0.2.2")) // strangers cannot lock the owner out at home
 			// Resetting the password opens it again for whoever did.
 			sent, err := r.SendCode(ctx, r.admin(), CodeRequest{Kind: PasswordReset, Email: "ann@example.com", Return: true})
 			r.ok(err)
@@ -435,9 +437,11 @@ func TestCodes(t *testing.T) {
 	}
 	u, err = r.ApplyCode(ctx, r.caller(), back)
 	r.ok(err)
-	if u.Email != "ann@example.com" {
+	if u.Email != "ann@example.com" || !u.EmailVerified {
 		t.Errorf("%+v", u)
 	}
+	_, err = r.SignInWithPassword(ctx, r.caller(), "ann@example.com", "secret2")
+	r.want(InvalidLogin, err) // whoever changed the address may know the password
 	if other, _ := r.ByEmail(project, "new@example.com"); other != nil {
 		t.Error("the address is still taken")
 	}
@@ -450,6 +454,22 @@ func TestCodes(t *testing.T) {
 	r.ok(r.Sweep(ctx))
 	_, err = r.CheckCode(r.caller(), code)
 	r.want(InvalidCode, err)
+}
+
+// TestNobodyVouchesForAStranger: whoever has made an account with somebody else's address, and changes it, must not have that one's
+// owner led to verify it.
+func TestNobodyVouchesForAStranger(t *testing.T) {
+	r := newRig(t)
+	ctx := t.Context()
+	in := r.signUp("victim@example.com", "secret1")
+	_, err := r.SendCode(ctx, r.caller(), CodeRequest{Kind: VerifyAndChangeEmail, IDToken: in.Tokens.ID, NewEmail: "mallory@example.com"})
+	r.ok(err)
+	_, err = r.ApplyCode(ctx, r.caller(), r.mail("mallory@example.com"))
+	r.ok(err)
+	// The next mail is another one: the victim gets none.
+	_, err = r.SendCode(ctx, r.caller(), CodeRequest{Kind: PasswordReset, Email: "mallory@example.com"})
+	r.ok(err)
+	r.mail("mallory@example.com")
 }
 
 // A code works once, also if it is used many times at the same moment.

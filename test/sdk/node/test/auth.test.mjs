@@ -243,6 +243,9 @@ test('e-mail change, once the new address has confirmed it, and back', async (t)
   const p = await project();
   const { auth } = authApp(t, p);
   const { user } = await createUserWithEmailAndPassword(auth, 'ann@example.com', 'secret1');
+  await sendEmailVerification(user);
+  await applyActionCode(auth, (await lastCode(p, 'ann@example.com', 'VERIFY_EMAIL')).oobCode);
+  await reload(user);
   await rejects(updateEmail(user, 'new@example.com'), 'operation-not-allowed');
   await verifyBeforeUpdateEmail(user, 'new@example.com');
   const { oobCode } = await lastCode(p, 'new@example.com', 'VERIFY_AND_CHANGE_EMAIL');
@@ -257,7 +260,11 @@ test('e-mail change, once the new address has confirmed it, and back', async (t)
   const recover = await lastCode(p, 'ann@example.com', 'RECOVER_EMAIL');
   assert.equal((await checkActionCode(auth, recover.oobCode)).operation, 'RECOVER_EMAIL');
   await applyActionCode(auth, recover.oobCode);
-  await signInWithEmailAndPassword(auth, 'ann@example.com', 'secret1');
+  // Whoever made the change may know the password.
+  await rejects(signInWithEmailAndPassword(auth, 'ann@example.com', 'secret1'), 'invalid-credential');
+  await sendPasswordResetEmail(auth, 'ann@example.com');
+  await confirmPasswordReset(auth, (await lastCode(p, 'ann@example.com', 'PASSWORD_RESET')).oobCode, 'secret2');
+  await signInWithEmailAndPassword(auth, 'ann@example.com', 'secret2');
 });
 
 test('sign-in by a link in a mail', async (t) => {
