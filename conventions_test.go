@@ -44,7 +44,7 @@ var floors = [][]string{
 	{"elle/drive"},
 	{"vlog"},
 	{"vlog/native/core"}, // the protocol of vlog/native, pure
-	{"vlog/"}, // engines under the log, and what they are tested with
+	{"vlog/"},            // engines under the log, and what they are tested with
 	{"audit"},
 	{"store"},
 	{"db"},

@@ -16,7 +16,7 @@ func seeds(t testing.TB) uint64 {
 		}
 		return n
 	}
-	return 2000
+	return 1000
 }
 
 // fails runs a seed and reports what is wrong, with the steps that led there.
@@ -37,7 +37,7 @@ func fails(seed uint64, s settings) (string, bool) {
 
 func TestDuels(t *testing.T) {
 	ends := 0
-	for seed := range 5 * seeds(t) {
+	for seed := range 3 * seeds(t) {
 		w := newWorld(seed, settings{duel: true})
 		if err := w.run(); err != nil {
 			text, _ := fails(seed, settings{duel: true})
