@@ -22,6 +22,7 @@ type Client struct {
 	known   vlog.Position
 	sealed  bool // some server is sealed; how far the seal has come is each call's business
 	trimmed vlog.Position
+	near    int // the server that is read from first
 	ref     uint64
 	calls   []*op // in the order in which they began
 
@@ -87,7 +88,7 @@ func NewClient(cfg Config, self Node, o ClientOptions) *Client {
 	if o.Retry <= 0 {
 		o.Retry = 20
 	}
-	return &Client{cfg: cfg, opts: o, self: self, known: 1, trimmed: 1}
+	return &Client{cfg: cfg, opts: o, self: self, known: 1, trimmed: 1, near: o.Near % len(cfg.Servers)}
 }
 
 // Append begins an append at consecutive positions. The payloads must not be changed until it ends.
@@ -112,7 +113,7 @@ func (c *Client) Seal() (call uint64, out Output) { return c.begin(&op{phase: se
 // Read begins to read from position from on, at most up to to, which must not be beyond a tail that this client has been given, at most limit
 // bytes of payload but at least one entry. from must be below to.
 func (c *Client) Read(from, to vlog.Position, limit int) (call uint64, out Output) {
-	return c.begin(&op{phase: reading, from: from, to: to, limit: limit, server: c.opts.Near % len(c.cfg.Servers)})
+	return c.begin(&op{phase: reading, from: from, to: to, limit: limit, server: c.near})
 }
 
 // Trim begins to trim what is below p, or below the tail as far as this client knows it.
@@ -160,6 +161,7 @@ func (c *Client) Tick() (out Output) {
 		case reading:
 			if !o.around {
 				c.elsewhere(o)
+				c.near = o.server // later calls need not find out again that one does not answer
 			}
 			o.around = false
 		case collecting, repairing:
@@ -223,6 +225,12 @@ func (c *Client) ask(o *op, out *Output) {
 		}
 		c.to(o, o.server, m, out)
 		return
+	}
+	if o.phase == waiting {
+		// A server that has started again does not know how far the log is committed, and the sequencer has no reason to tell it twice.
+		q := c.message(Ask)
+		q.To, q.Ref = c.cfg.Sequencer, o.ref
+		out.send(q)
 	}
 	for i := range c.cfg.Servers {
 		if (o.phase == collecting || o.phase == repairing) && !slices.Contains(o.members, i) {
@@ -349,7 +357,7 @@ func (c *Client) read(o *op, m Message, out *Output) {
 	case o.server == c.cfg.index(m.From):
 		// It lacks the entry. Ask the next one, but go round no faster than the ticks.
 		c.elsewhere(o)
-		if o.around = o.server == c.opts.Near%len(c.cfg.Servers); !o.around {
+		if o.around = o.server == c.near; !o.around {
 			c.ask(o, out)
 		}
 	}

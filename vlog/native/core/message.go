@@ -78,7 +78,7 @@ const (
 	Stored
 	// Release tells a server how far the log is committed. Answered by Info.
 	Release
-	// Ask asks a server for its Info.
+	// Ask asks a server for its Info, or the sequencer for its Known.
 	Ask
 	// Wait asks for its Info as soon as the server knows the log to be committed up to First, or is sealed.
 	Wait

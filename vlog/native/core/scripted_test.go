@@ -251,6 +251,32 @@ func TestReadComesRoundAgain(t *testing.T) {
 	}
 }
 
+// Found by the conformance suite with all servers restarted: nobody but the sequencer knew any more how far the log was committed, the sequencer had
+// told every server before, and whoever asked for the tail waited for ever.
+func TestTailAfterAllServersRestarted(t *testing.T) {
+	s := newScript(t, 3, 0)
+	c := s.client()
+	s.begin(c, &simCall{kind: "append", values: []string{"a"}})
+	s.hurry(c.node, sequencerNode)
+	s.pass(sequencerNode, 1, 2, 3, c.node)
+	s.do(s.seq.Tick(), nil, nil)
+	s.pass(sequencerNode, 1, 2, 3)
+	for i := range s.hosts {
+		s.restart(i)
+	}
+	late := s.client()
+	s.ask(late, "tail")
+	for range 10 {
+		s.pass(late.node, 1, 2, 3, sequencerNode)
+		s.do(late.machine.Tick(), nil, late)
+		s.do(s.seq.Tick(), nil, nil)
+		s.pass(sequencerNode, 1, 2, 3)
+	}
+	if late.tail != 2 || s.check.err != nil {
+		t.Fatalf("tail %d, %v", late.tail, s.check.err)
+	}
+}
+
 // A disk that was put back to an earlier state is found out by the sequencer's next word to it.
 func TestPutBackDiskIsFoundOut(t *testing.T) {
 	both(t, mistakeForgetAcked, "cannot be read", func(t *testing.T, m mistakes) error {

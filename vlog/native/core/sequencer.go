@@ -90,6 +90,10 @@ func (s *Sequencer) Step(m Message) (out Output) {
 	switch m.Kind {
 	case Append:
 		s.append(m, &out)
+	case Ask:
+		r := s.appended(m.From, m.Ref, OK, 0)
+		r.Kind = Info
+		out.send(r)
 	case Stored, Info:
 		s.stored(m, &out)
 	}
@@ -154,6 +158,9 @@ func (s *Sequencer) stored(m Message, out *Output) {
 	}
 	if m.Bit || m.Kind == Stored && m.Status == Sealed {
 		f.sealed = true
+	}
+	if m.Kind == Info {
+		f.idle = 0
 	}
 	if m.Kind == Stored {
 		for j, ref := range f.open {
@@ -278,7 +285,10 @@ func (s *Sequencer) Tick() (out Output) {
 				}
 			}
 		} else if f.known < s.known && s.mistakes&mistakeNoRelease == 0 {
-			out.send(s.message(i, Release))
+			if f.idle%s.opts.Retry == 0 { // at once, and then now and then if it does not answer
+				out.send(s.message(i, Release))
+			}
+			f.idle++
 		}
 	}
 	s.pump(&out)

@@ -70,6 +70,7 @@ type world struct {
 	slow    int // the disks: a sync is so many times rarer than a delivery
 	healing bool
 	quiet   int              // no seal before this step
+	sealing bool             // a seal has begun
 	eager   int              // seals are so much more frequent
 	few     int              // of 4 appends, so many are not begun
 	plans   [][]string       // duel: what each client has still to do
@@ -416,6 +417,7 @@ func (w *world) append(c *simClient) {
 
 func (w *world) begin(c *simClient, call *simCall) {
 	call.began = w.now
+	w.sealing = w.sealing || strings.HasSuffix(call.kind, "seal")
 	w.check.begins(call)
 	var id uint64
 	var out Output
@@ -504,6 +506,32 @@ func (w *world) run() error {
 			w.start(h)
 		}
 	}
+	// As long as nobody has sealed the log, and its sequencer lives, it works: calls end, also those of somebody who comes only now.
+	if w.seq.cfg.Incarnation == w.cfg.Incarnation && !w.sealing {
+		if w.rng.IntN(3) == 0 { // the power fails, and all clients are others
+			if w.rng.IntN(2) == 0 {
+				w.heal(30, func() bool { return false })
+			}
+			w.note("power failure")
+			for _, h := range w.hosts {
+				w.crash(h)
+				w.start(h)
+			}
+			w.clients, w.net = nil, nil
+		}
+		fresh := w.newClient()
+		w.clients = append(w.clients, fresh)
+		if w.rng.IntN(2) == 0 {
+			w.append(fresh)
+		}
+		w.begin(fresh, &simCall{kind: "tail"})
+		if !w.heal(300, func() bool { return w.onlyWaits() || w.check.err != nil }) {
+			w.check.fail("calls do not end although everything works and nothing is sealed: %s", w.hanging())
+		}
+		if w.check.err != nil {
+			return w.check.err
+		}
+	}
 	// A client that nobody knows ends the log, and everything under way must end with it.
 	last := w.newClient()
 	w.clients = append(w.clients, last)
@@ -542,6 +570,18 @@ func (w *world) run() error {
 
 func (w *world) idle() bool {
 	return !slices.ContainsFunc(w.clients, func(c *simClient) bool { return len(c.calls) > 0 })
+}
+
+// onlyWaits: what is under way waits for entries that may never come.
+func (w *world) onlyWaits() bool {
+	for _, c := range w.clients {
+		for _, call := range c.calls {
+			if call.kind != "wait" {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 func (w *world) hanging() string {

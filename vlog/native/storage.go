@@ -1,0 +1,109 @@
+package native
+
+import (
+	"maps"
+	"slices"
+	"sync"
+
+	"rebase/vlog"
+	"rebase/vlog/native/core"
+)
+
+// storage is the disk of a log server. Append is called by one goroutine at a time, Read by any.
+type storage interface {
+	// Append writes the records, in order, and returns when they are durable. After a crash a prefix of what was being written may be there. After an
+	// error nothing more may be appended.
+	Append(records []core.Record) error
+	// Replay passes on records that rebuild what was appended, before anything else is called.
+	Replay(take func(core.Record)) error
+	// Read returns payloads of a loglet from position first on, up to next, at most maxBytes but at least one; none if first has been trimmed.
+	Read(loglet uint64, first, next vlog.Position, maxBytes int) ([][]byte, error)
+}
+
+// memory is a storage that is durable for as long as its process.
+type memory struct {
+	mu      sync.Mutex
+	lowest  uint64
+	loglets map[uint64]*memoryLoglet
+}
+
+type memoryLoglet struct {
+	incarnation  uint64
+	trimmed      vlog.Position
+	sealed, lost bool
+	entries      map[vlog.Position][]byte
+}
+
+var _ storage = (*memory)(nil)
+
+func newMemory() *memory { return &memory{loglets: map[uint64]*memoryLoglet{}} }
+
+func (m *memory) Append(records []core.Record) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, r := range records {
+		if r.Kind == core.RecordLow {
+			m.lowest = max(m.lowest, r.Loglet)
+			maps.DeleteFunc(m.loglets, func(id uint64, _ *memoryLoglet) bool { return id < m.lowest })
+			continue
+		}
+		if r.Kind == core.RecordOpen {
+			m.loglets[r.Loglet] = &memoryLoglet{incarnation: r.Incarnation, trimmed: 1, entries: map[vlog.Position][]byte{}}
+			continue
+		}
+		l := m.loglets[r.Loglet]
+		if l == nil {
+			continue // dropped while the record was on its way
+		}
+		switch r.Kind {
+		case core.RecordEntry:
+			l.entries[r.Pos] = r.Payload
+		case core.RecordSeal:
+			l.sealed = true
+		case core.RecordLost:
+			l.lost = true
+		case core.RecordTrim:
+			l.trimmed = max(l.trimmed, r.Pos)
+			maps.DeleteFunc(l.entries, func(p vlog.Position, _ []byte) bool { return p < l.trimmed })
+		}
+	}
+	return nil
+}
+
+func (m *memory) Replay(take func(core.Record)) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	take(core.Record{Kind: core.RecordLow, Loglet: m.lowest})
+	for _, id := range slices.Sorted(maps.Keys(m.loglets)) {
+		l := m.loglets[id]
+		take(core.Record{Kind: core.RecordOpen, Loglet: id, Incarnation: l.incarnation})
+		take(core.Record{Kind: core.RecordTrim, Loglet: id, Pos: l.trimmed})
+		for _, p := range slices.Sorted(maps.Keys(l.entries)) {
+			take(core.Record{Kind: core.RecordEntry, Loglet: id, Pos: p})
+		}
+		if l.sealed {
+			take(core.Record{Kind: core.RecordSeal, Loglet: id})
+		}
+		if l.lost {
+			take(core.Record{Kind: core.RecordLost, Loglet: id})
+		}
+	}
+	return nil
+}
+
+func (m *memory) Read(loglet uint64, first, next vlog.Position, maxBytes int) (out [][]byte, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l := m.loglets[loglet]
+	if l == nil {
+		return nil, nil
+	}
+	for p := first; p < next; p++ {
+		e, ok := l.entries[p]
+		if maxBytes -= len(e); !ok || maxBytes < 0 && len(out) > 0 {
+			break
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
