@@ -129,6 +129,37 @@ func TestFiveServersKnownWithoutSeal(t *testing.T) {
 	})
 }
 
+// The sequencer counts its own commits. An entry is on server 1 alone, the log has been ended before it by way of 2 and 3, and then somebody has
+// repaired it onto 2: what 2 knows to be committed was never acknowledged and must not be.
+func TestSequencerBelievesNobodyElsesKnown(t *testing.T) {
+	both(t, mistakeAckOnKnown, "acknowledged at 1, but the log was ended at 1", func(t *testing.T, m mistakes) error {
+		s := newScript(t, 3, m)
+		writer, installer, racer := s.client(), s.client(), s.client()
+		s.store(writer, "a", 1)
+		s.ask(installer, "install-seal")
+		s.pass(installer.node, 2, 3)
+		s.lose()
+		s.ask(racer, "install-seal")
+		s.pass(racer.node, 1, 2)
+		s.lose()
+		if s.check.end != 1 || racer.tail != 2 {
+			t.Fatalf("end %d, the racer's tail %d", s.check.end, racer.tail)
+		}
+		s.ask(racer, "tail")
+		s.pass(racer.node, 2)
+		s.lose()
+		for range 50 {
+			s.do(s.seq.Tick(), nil, nil)
+		}
+		s.pass(sequencerNode, 2, writer.node)
+		s.pass(sequencerNode, 1, 2, 3, writer.node)
+		if m == 0 && len(writer.calls) > 0 {
+			t.Error("the append has not ended")
+		}
+		return s.check.err
+	})
+}
+
 // T5: a loglet that is over is not begun again by a sequencer and a client that have slept through its end.
 func TestForgottenLogletStaysSealed(t *testing.T) {
 	both(t, mistakeResurrect, "begun after the seal and acknowledged", func(t *testing.T, m mistakes) error {
