@@ -79,47 +79,6 @@ func (s *Server) appChecker() auth.AppChecker {
 	return s.auth.authority
 }
 
-// watchServices ends what services have open when a credential of theirs is withdrawn. It needs the gateways.
-func (s *Server) watchServices() {
-	known := map[string]map[string]bool{} // by project; touched under the database's barrier alone
-	s.data.db.Barrier(func(uint64) {
-		for _, project := range s.auth.projects.List() {
-			known[project] = s.serviceCredentials(project)
-		}
-		s.auth.projects.OnChange(func(project string) {
-			before := known[project]
-			known[project] = s.serviceCredentials(project)
-			for id := range before {
-				if known[project][id] {
-					continue
-				}
-				// Not here: it takes locks of connections, which may wait for the database.
-				go func() {
-					s.rtdb.RevokeServices(project)
-					s.rest.RevokeServices(project)
-				}()
-				return
-			}
-		})
-	})
-}
-
-// serviceCredentials names the credentials of administrators in a project.
-func (s *Server) serviceCredentials(project string) map[string]bool {
-	names := map[string]bool{}
-	if c, ok := s.auth.projects.Config(project); ok {
-		for _, a := range c.ServiceAccounts {
-			for _, k := range a.Keys {
-				names[a.Email+" "+k.ID] = true
-			}
-		}
-		for _, secret := range c.Secrets {
-			names[secret.ID] = true
-		}
-	}
-	return names
-}
-
 // ensureRootSecret makes the root secret at the first start of a closed server, or when one is asked for.
 func (s *Server) ensureRootSecret(ctx context.Context) error {
 	if s.auth.keys.HasRoot() && !s.o.NewRootSecret {

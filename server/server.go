@@ -95,8 +95,8 @@ func open(ctx context.Context, o Options) (*Server, error) {
 	s.rtdb = rtdb.New(rtdb.Options{Audit: s.audit, Limiter: limiter, MaxMessageBytes: s.limits().message(), DB: s.data.db, Hub: s.data.hub, Logger: o.Logger, Metrics: s.metrics.connections(), Authenticator: s.authenticator(), AppChecker: s.appChecker()})
 	s.rest = rest.New(rest.Options{Audit: s.audit, Limiter: limiter, MaxWriteBytes: s.limits().Write, DB: s.data.db, Hub: s.data.hub, Logger: o.Logger, Metrics: s.metrics.rest(), Auth: s.authenticator(), AppChecker: s.appChecker()})
 	s.watchUsers()
-	s.watchServices()
-	s.handler = s.routes()
+	s.watchCredentials()
+	s.handler = hurryBodies(bodyGrace, s.routes())
 	if o.open() {
 		s.handler = refuseProxies(refuseNames(o, s.handler))
 	}

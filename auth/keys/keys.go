@@ -45,6 +45,9 @@ type Ring struct {
 
 	state  atomic.Pointer[state]
 	change sync.Mutex // one change at a time is made by this process
+
+	mu        sync.Mutex
+	listeners []func(root bool)
 }
 
 // state is the keys at one position of the log. It is never changed.
@@ -72,11 +75,39 @@ func Open(_ context.Context, d *db.DB, o Options) (*Ring, error) {
 	}
 	d.Watch(Namespace, func(c *db.Change) {
 		if concerns(c) {
+			before := r.state.Load()
 			r.load()
+			r.withdrawn(before, r.state.Load())
 		}
 	})
 	d.Barrier(func(uint64) { r.load() })
 	return r, r.state.Load().err
+}
+
+// OnWithdrawn has f called when the root secret has been replaced, and, with root false, when a signing key has been deleted whose tokens were good. It
+// is called on every replica, after the change, on the goroutine that applies changes: f must not block.
+func (r *Ring) OnWithdrawn(f func(root bool)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.listeners = append(r.listeners, f)
+}
+
+func (r *Ring) withdrawn(before, after *state) {
+	root, keys := before.root != "" && before.root != after.root, false
+	for id, k := range before.keys {
+		keys = keys || after.keys[id] == nil && k.verifies(r.now())
+	}
+	r.mu.Lock()
+	listeners := slices.Clone(r.listeners)
+	r.mu.Unlock()
+	for _, f := range listeners {
+		if root {
+			f(true)
+		}
+		if keys {
+			f(false)
+		}
+	}
 }
 
 // Sign returns a JWT (RS256) of the claims, signed by the active key. The claim "exp", in seconds since 1970, must be there and no further away than MaxLifetime.

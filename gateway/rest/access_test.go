@@ -154,7 +154,7 @@ func TestStreamsEndWithTheirCredential(t *testing.T) {
 	f.rest.Revoke("p", "ann", issued.Add(time.Second))
 	long.want("auth_revoked", "credential is no longer valid")
 	admin.want("put", `{"path":"/x","data":2}`)
-	f.rest.RevokeServices("p")
+	f.rest.RevokeIf(func(id auth.Identity) bool { return id.Project == "p" && id.UID == "" })
 	admin.want("auth_revoked", "credential is no longer valid")
 	for _, s := range []*sse{short, long, admin} {
 		if ev, err := s.next(); err == nil {

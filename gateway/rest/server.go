@@ -198,10 +198,10 @@ func (s *Server) Revoke(project, uid string, before time.Time) {
 	})
 }
 
-// RevokeServices ends the streams of a project's services, because the credential of one of them may have been withdrawn. Those
-// whose credentials are still good begin again.
-func (s *Server) RevokeServices(project string) {
-	s.revoke(func(id *auth.Identity) bool { return id.Project == project && id.UID == "" })
+// RevokeIf ends streams whose credentials may have been withdrawn. Those whose credentials are still good begin again. meant must
+// be safe for concurrent use; it is not asked about readers that have shown none.
+func (s *Server) RevokeIf(meant func(auth.Identity) bool) {
+	s.revoke(func(id *auth.Identity) bool { return (id.Project != "" || id.Name != "") && meant(*id) })
 }
 
 func (s *Server) revoke(meant func(*auth.Identity) bool) {

@@ -171,10 +171,10 @@ func (s *Server) Revoke(project, uid string, before time.Time) {
 	})
 }
 
-// RevokeServices takes the credentials of a project's services away, because one of them may have been withdrawn. Those that are still
-// good are accepted again.
-func (s *Server) RevokeServices(project string) {
-	s.revoke(func(id auth.Identity) bool { return id.Project == project && id.UID == "" })
+// RevokeIf takes credentials away that may have been withdrawn. Those that are still good are accepted again. meant must be safe for
+// concurrent use; it is not asked about clients that have shown none.
+func (s *Server) RevokeIf(meant func(auth.Identity) bool) {
+	s.revoke(func(id auth.Identity) bool { return (id.Project != "" || id.Name != "") && meant(id) })
 }
 
 func (s *Server) revoke(meant func(auth.Identity) bool) {

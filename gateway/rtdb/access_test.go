@@ -160,7 +160,7 @@ func TestACredentialIsRevoked(t *testing.T) {
 	ann.wantStatus("permission_denied", "p", `{"p":"/own/ann","d":1}`)
 	bob.wantStatus("ok", "p", `{"p":"/own/bob","d":1}`)
 	admin.wantStatus("ok", "p", `{"p":"/own/bob","d":1}`)
-	r.srv.RevokeServices("p")
+	r.srv.RevokeIf(func(id auth.Identity) bool { return id.Project == "p" && id.UID == "" })
 	admin.expect(`{"t":"d","d":{"a":"ac","b":{"s":"invalid_token","d":"The credential is no longer valid."}}}`)
 	admin.wantStatus("permission_denied", "p", `{"p":"/own/bob","d":1}`)
 	bob.wantStatus("ok", "p", `{"p":"/own/bob","d":1}`)
