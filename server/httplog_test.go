@@ -94,13 +94,15 @@ func TestProfiles(t *testing.T) {
 }
 
 func TestProfilesAreKeptFromOtherMachines(t *testing.T) {
-	for _, debug := range []bool{false, true} {
-		s := start(t, Options{Listen: "0.0.0.0:0", Debug: debug})
-		want := map[bool]int{false: 404, true: 200}[debug]
-		if got, _ := call(t, "GET", s.URL()+"/_rebase/debug/pprof/", ""); got != want {
-			t.Errorf("debug %t: %d, want %d", debug, got, want)
+	for _, o := range []Options{{Listen: "0.0.0.0:0"}, {Access: AccessClosed}} { // before a closed one on the loopback there is a proxy
+		for _, o.Debug = range []bool{false, true} {
+			s := start(t, o)
+			want := map[bool]int{false: 404, true: 200}[o.Debug]
+			if got, _ := call(t, "GET", s.URL()+"/_rebase/debug/pprof/", ""); got != want {
+				t.Errorf("listen %q, debug %t: %d, want %d", o.Listen, o.Debug, got, want)
+			}
+			s.Shutdown(t.Context())
 		}
-		s.Shutdown(t.Context())
 	}
 }
 

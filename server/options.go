@@ -37,8 +37,8 @@ type Options struct {
 	Guesses users.Limits
 	// Demo serves the demo page.
 	Demo bool
-	// Debug serves profiles at /_rebase/debug/pprof/ also to other machines. On an
-	// address of the loopback they are always there.
+	// Debug serves profiles at /_rebase/debug/pprof/ also on a closed server. On an
+	// open one they are always there.
 	Debug bool
 	// TLSCert and TLSKey are files in PEM; both or none. When they change, connections
 	// that begin then use the new ones.

@@ -27,7 +27,7 @@ type serveCmd struct {
 	SMTP          string `name:"smtp" help:"Mail server for the mails that users get, smtp://USER:PASSWORD@HOST:587 or smtps://…:465. Better given as REBASE_SMTP: a command line is seen by others." placeholder:"URL"`
 	MailFrom      string `name:"mail-from" help:"Sender of these mails, \"App <noreply@example.com>\"." placeholder:"ADDRESS"`
 	Project       string `default:"demo-project" help:"In an open server, the project of apps whose API key is not known (${default})." placeholder:"NAME"`
-	Debug         bool   `help:"Serve profiles at /_rebase/debug/pprof/ also on other than a loopback address."`
+	Debug         bool   `help:"Serve profiles at /_rebase/debug/pprof/ also on a closed server."`
 	TLSCert       string `name:"tls-cert" type:"existingfile" help:"Certificate chain, in PEM; turns on HTTPS and WSS." placeholder:"FILE"`
 	TLSKey        string `name:"tls-key" type:"existingfile" help:"The certificate's key, in PEM. Both files are read again when they change." placeholder:"FILE"`
 

@@ -55,6 +55,7 @@ func TestErrors(t *testing.T) {
 		"no admin":          {"GET", base + "projects/p/accounts:batchGet", "", nil, 401, ""},
 		"owner":             {"GET", base + "projects/p/accounts:batchGet", "", []string{"Authorization", "Bearer owner"}, 401, ""},
 		"a user":            {"GET", base + "projects/p/accounts:batchGet", "", []string{"Authorization", "Bearer somebody"}, 403, ""},
+		"a secret":          {"GET", base + "projects/p/accounts:batchGet", "", []string{"Authorization", "Bearer secret-of-p"}, 403, ""}, // it is for databases
 		"admin of another":  {"GET", base + "projects/q/accounts:batchGet", "", []string{"Authorization", "Bearer admin-of-p"}, 403, ""},
 		"no project yet":    {"POST", base + "projects/r/accounts", "{}", []string{"Authorization", "Bearer root"}, 404, ""},
 		"no project's name": {"GET", base + "projects/P%20x/accounts:batchGet", "", []string{"Authorization", "Bearer root"}, 400, ""},

@@ -27,7 +27,9 @@ func (admins) Authenticate(_ context.Context, c auth.Credential) (auth.Identity,
 	case c.Token == "root":
 		return auth.Identity{Admin: true}, nil
 	case c.Token == "admin-of-p":
-		return auth.Identity{Admin: true, Project: "p"}, nil
+		return auth.Identity{Admin: true, Project: "p", Name: "service-account:a@p"}, nil
+	case c.Token == "secret-of-p":
+		return auth.Identity{Admin: true, Project: "p", Name: "database secret"}, nil
 	case c.Token == "somebody":
 		return auth.Identity{UID: "u", Project: "p"}, nil
 	}

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -259,14 +260,14 @@ func (q *request) asAdmin(project string) error {
 		return err
 	case !id.Admin || id.Project != "" && id.Project != project:
 		return q.refused(project, http.StatusForbidden, "not an administrator of the project")
+	case id.Project != "" && !strings.HasPrefix(id.Name, "service-account:"):
+		// As at Firebase: a secret is good for a database, and says nothing of the project's users.
+		return q.refused(project, http.StatusForbidden, "a database secret is for databases alone: users are administered by service accounts")
 	}
 	if _, ok := q.s.o.Projects.Config(project); !ok && !q.s.o.Open {
 		return &apiError{http.StatusNotFound, "PROJECT_NOT_FOUND : there is no such project; make it with \"rebase auth project create\"", "NOT_FOUND"}
 	}
-	q.project, q.admin, q.who = project, true, "admin"
-	if id.UID != "" {
-		q.who = "service-account:" + id.UID
-	}
+	q.project, q.admin, q.who = project, true, cmp.Or(id.Name, "admin")
 	return nil
 }
 
