@@ -56,6 +56,7 @@ func openData(ctx context.Context, o Options, m *metrics) (_ *data, err error) {
 		}
 		return nil, &lockedError{err}
 	}
+	keepPrivate(fs, o.Data, o.Logger)
 	provider := local.Provider(local.Options{
 		FS: fs, Root: fs.PathJoin(o.Data, "log"), SegmentBytes: o.SegmentBytes,
 		Logger: o.Logger, OnCommit: m.commit,

@@ -2,6 +2,8 @@ package server
 
 import (
 	"errors"
+	"log/slog"
+	"os"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -61,4 +63,26 @@ func syncDir(fs vfs.FS, dir string) error {
 		return err
 	}
 	return errors.Join(f.Sync(), f.Close())
+}
+
+var errShared = errors.New("it is made to be shared, and was left as it is")
+
+// keepPrivate takes from others what they may do in the data folder, which somebody else may have made: log and store hold the
+// keys that tokens are signed with. The file system under tests knows no permissions.
+func keepPrivate(fs vfs.FS, dir string, log *slog.Logger) {
+	if fs != vfs.Default {
+		return
+	}
+	info, err := os.Stat(dir)
+	if err != nil || info.Mode().Perm()&0o077 == 0 {
+		return
+	}
+	if err = errShared; info.Mode()&(os.ModeSticky|os.ModeSetgid) == 0 {
+		err = os.Chmod(dir, info.Mode().Perm()&0o700)
+	}
+	if err != nil {
+		log.Warn("others may read the data folder, which holds secrets", "folder", dir, "mode", info.Mode().Perm().String(), "err", err)
+		return
+	}
+	log.Info("closed the data folder to other users: it holds secrets", "folder", dir, "before", info.Mode().Perm().String())
 }
