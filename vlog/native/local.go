@@ -10,13 +10,13 @@ import (
 	"rebase/vlog/native/core"
 )
 
-// Local is a cluster of log servers in one process and in memory. Their storage lives as long as the Local, across Stop and Start of a server.
+// Local is a cluster of log servers in one process.
 type Local struct {
-	net *network
+	net  *network
+	disk func(server int) (storage, error)
 
 	mu      sync.Mutex
 	members []core.Member
-	disks   []storage
 	servers []*server // nil: stopped
 	detach  []func()
 	logs    map[uint64]*localLog
@@ -30,16 +30,40 @@ type localLog struct {
 	detach    func()
 }
 
-// NewLocal starts n log servers.
+// NewLocal starts n log servers in memory. What they hold lives as long as the Local, across Stop and Start of a server.
 func NewLocal(n int) (*Local, error) {
-	l := &Local{net: newNetwork(), logs: map[uint64]*localLog{}, servers: make([]*server, n), detach: make([]func(), n)}
+	var disks []storage
 	for i := range n {
-		l.nodes++
-		l.members = append(l.members, core.Member{Node: l.nodes, Disk: uint64(l.nodes)})
-		l.disks = append(l.disks, newMemory())
-		if err := l.Start(i); err != nil {
+		disks = append(disks, newMemory(uint64(i+1)))
+	}
+	return newLocalOn(n, func(i int) (storage, error) { return disks[i], nil })
+}
+
+// NewLocalOn starts n log servers, each of which keeps everything in a log of its own that open opens, and opens again when the server starts again. The
+// sequencers live as long as the Local: the loglets of an earlier one are on the servers' disks, but have no use any more.
+func NewLocalOn(n int, open func(server int) (vlog.Loglet, error)) (*Local, error) {
+	return newLocalOn(n, func(i int) (storage, error) {
+		log, err := open(i)
+		if err != nil {
 			return nil, err
 		}
+		w, err := openWAL(log)
+		if err != nil {
+			return nil, err
+		}
+		return w, nil
+	})
+}
+
+func newLocalOn(n int, disk func(int) (storage, error)) (*Local, error) {
+	l := &Local{net: newNetwork(), disk: disk, logs: map[uint64]*localLog{}, servers: make([]*server, n), detach: make([]func(), n)}
+	for i := range n {
+		l.nodes++
+		l.members = append(l.members, core.Member{Node: l.nodes})
+		if err := l.Start(i); err != nil {
+			return nil, errors.Join(err, l.Close())
+		}
+		l.members[i].Disk = l.servers[i].disk.Identity()
 	}
 	return l, nil
 }
@@ -51,24 +75,30 @@ func (l *Local) Start(i int) error {
 	if l.closed || l.servers[i] != nil {
 		return nil
 	}
-	s, err := startServer(l.members[i].Disk, l.disks[i], l.net.send)
+	disk, err := l.disk(i)
 	if err != nil {
-		return err
+		return fmt.Errorf("vlog/native: start log server %d: %w", i, err)
+	}
+	s, err := startServer(disk, l.net.send)
+	if err != nil {
+		return errors.Join(err, disk.Close())
 	}
 	l.servers[i] = s
 	l.detach[i] = l.net.attach(l.members[i].Node, s.handle)
 	return nil
 }
 
-// Stop ends server i as a crash would.
-func (l *Local) Stop(i int) {
+// Stop ends server i as a crash would: what it has not yet given to its disk is lost.
+func (l *Local) Stop(i int) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.servers[i] != nil {
-		l.detach[i]()
-		l.servers[i].stop()
-		l.servers[i] = nil
+	if l.servers[i] == nil {
+		return nil
 	}
+	l.detach[i]()
+	err := l.servers[i].stop()
+	l.servers[i] = nil
+	return err
 }
 
 // StopSequencer ends the sequencer of a loglet, for good: there is no way to start one again.
@@ -125,7 +155,14 @@ func (l *Local) Open(spec vlog.LogletSpec) (*Loglet, error) {
 	}
 	l.nodes++
 	self := l.nodes
-	loglet := newLoglet(log.cfg, self, int(self)%len(l.members), l.net.send)
+	near := int(self) % len(l.members)
+	for range l.members {
+		if l.servers[near] != nil {
+			break
+		}
+		near = (near + 1) % len(l.members)
+	}
+	loglet := newLoglet(log.cfg, self, near, l.net.send)
 	detach := l.net.attach(self, loglet.handle)
 	loglet.leave = func() {
 		detach()
@@ -148,18 +185,19 @@ func (l *Local) gone(n core.Node, log *localLog) {
 
 // Close ends everything. Handles that are open should be closed before.
 func (l *Local) Close() error {
+	var err error
 	for i := range l.servers {
-		l.Stop(i)
+		err = errors.Join(err, l.Stop(i))
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		return errors.New("vlog/native: closed twice")
+		return err
 	}
 	l.closed = true
 	for _, log := range l.logs {
 		log.detach()
 		log.sequencer.stop()
 	}
-	return nil
+	return err
 }

@@ -49,7 +49,9 @@ func TestConformance(t *testing.T) {
 				New: func(t testing.TB) logtest.Log { return open(t, cluster, last.Add(1)) },
 				Reopen: func(t testing.TB, closed logtest.Log) logtest.Log {
 					for i := range servers { // every server has been away
-						cluster.Stop(i)
+						if err := cluster.Stop(i); err != nil {
+							t.Fatal(err)
+						}
 						if err := cluster.Start(i); err != nil {
 							t.Fatal(err)
 						}

@@ -99,13 +99,16 @@ func (l *Loglet) call(ctx context.Context, begin func() (uint64, core.Output)) (
 	return core.Result{}, err
 }
 
-// Append implements vlog.Loglet.
+// maxAppendBytes leaves room for what a log server writes around an entry, in a log with the limit of vlog.MaxEntryBytes.
+const maxAppendBytes = vlog.MaxEntryBytes - 4096
+
+// Append implements vlog.Loglet. Its limit is 4 KiB less than vlog.MaxEntryBytes.
 func (l *Loglet) Append(ctx context.Context, payloads ...[]byte) (vlog.Position, error) {
 	size := 0
 	for _, p := range payloads {
 		size += len(p)
 	}
-	if size > vlog.MaxEntryBytes {
+	if size > maxAppendBytes {
 		return 0, vlog.ErrTooLarge
 	}
 	if len(payloads) == 0 {

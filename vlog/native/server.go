@@ -24,8 +24,8 @@ type server struct {
 }
 
 // startServer starts a log server from what is on its disk.
-func startServer(identity uint64, disk storage, send func([]core.Message)) (*server, error) {
-	s := &server{disk: disk, send: send, host: core.NewHost(identity), done: make(chan struct{})}
+func startServer(disk storage, send func([]core.Message)) (*server, error) {
+	s := &server{disk: disk, send: send, host: core.NewHost(disk.Identity()), done: make(chan struct{})}
 	s.more.L = &s.mu
 	if err := disk.Replay(s.host.Replay); err != nil {
 		return nil, fmt.Errorf("vlog/native: start log server: %w", err)
@@ -99,11 +99,12 @@ func (s *server) gone(n core.Node) {
 	s.host.Gone(n)
 }
 
-// stop ends the process as a crash would: what has not reached the disk is lost.
-func (s *server) stop() {
+// stop ends the process as a crash would: what has not been given to the disk is lost.
+func (s *server) stop() error {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
 	s.more.Signal()
 	<-s.done
+	return s.disk.Close()
 }

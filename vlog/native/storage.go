@@ -18,10 +18,15 @@ type storage interface {
 	Replay(take func(core.Record)) error
 	// Read returns payloads of a loglet from position first on, up to next, at most maxBytes but at least one; none if first has been trimmed.
 	Read(loglet uint64, first, next vlog.Position, maxBytes int) ([][]byte, error)
+	// Identity is the disk's: drawn at random when it was empty.
+	Identity() uint64
+	Close() error
 }
 
 // memory is a storage that is durable for as long as its process.
 type memory struct {
+	identity uint64
+
 	mu      sync.Mutex
 	lowest  uint64
 	loglets map[uint64]*memoryLoglet
@@ -36,7 +41,12 @@ type memoryLoglet struct {
 
 var _ storage = (*memory)(nil)
 
-func newMemory() *memory { return &memory{loglets: map[uint64]*memoryLoglet{}} }
+func newMemory(identity uint64) *memory {
+	return &memory{identity: identity, loglets: map[uint64]*memoryLoglet{}}
+}
+
+func (m *memory) Identity() uint64 { return m.identity }
+func (m *memory) Close() error     { return nil }
 
 func (m *memory) Append(records []core.Record) error {
 	m.mu.Lock()
