@@ -54,8 +54,10 @@ func letter(settings *projects.SignIn, project, template, to string, k code, u *
 	if !ok {
 		text = texts[template]
 	}
+	// A name is what its owner likes it to be. Nobody shall have a mail of their wording sent to an address that they have not
+	// shown to be theirs.
 	name := ""
-	if u != nil {
+	if u != nil && u.EmailVerified && (to == u.Email || k.Kind == RecoverEmail) {
 		name = u.DisplayName
 	}
 	fill := func(s string, escape func(string) string) string {
