@@ -24,7 +24,7 @@ import (
 // Entries are trimmed from the log when no loglet needs what is before them. The records that are not entries (what loglets there are, what is sealed) stand among them
 // and are written again, as a checkpoint, before that. So in what is left of the log an entry can stand before the record that opens its loglet.
 //
-// Layout of an entry: kind (1 byte), loglet (uvarint), a number (uvarint: incarnation, position or identity, as the kind has it), payload.
+// docs/format/logserver.md documents the records.
 type wal struct {
 	log      vlog.Loglet
 	identity uint64
@@ -128,15 +128,13 @@ func decodeRecord(b []byte) (r core.Record, ok bool) {
 		return r, false
 	}
 	r.Kind, b = core.RecordKind(b[0]), b[1:]
-	loglet, n := binary.Uvarint(b)
-	if n <= 0 {
+	var number uint64
+	if r.Loglet, b, ok = takeUvarint(b); !ok {
 		return r, false
 	}
-	number, m := binary.Uvarint(b[n:])
-	if m <= 0 {
+	if number, r.Payload, ok = takeUvarint(b); !ok {
 		return r, false
 	}
-	r.Loglet, r.Payload = loglet, b[n+m:]
 	switch r.Kind {
 	case core.RecordEntry, core.RecordTrim:
 		r.Pos = vlog.Position(number)
@@ -146,6 +144,15 @@ func decodeRecord(b []byte) (r core.Record, ok bool) {
 		return r, false
 	}
 	return r, r.Kind == core.RecordEntry || len(r.Payload) == 0
+}
+
+// takeUvarint reads one number in its shortest form.
+func takeUvarint(b []byte) (v uint64, rest []byte, ok bool) {
+	v, n := binary.Uvarint(b)
+	if n <= 0 || n > 1 && b[n-1] == 0 {
+		return 0, nil, false
+	}
+	return v, b[n:], true
 }
 
 // apply takes a record that stands at position at of the log into the index. It reports whether something may have become superfluous.
