@@ -29,11 +29,21 @@ func newDisks(n int) (d disks) {
 
 func (d disks) open(i int) (vlog.Loglet, error) {
 	d[i] = d[i].CrashClone(vfs.CrashCloneCfg{})
-	return local.Open("wal", local.Options{FS: d[i], SegmentBytes: 64 << 10})
+	return local.Open("wal", local.Options{FS: d[i], SegmentBytes: 16 << 10})
 }
 
 func newLocalOnDisks(t testing.TB, d disks) *Local {
-	l, err := NewLocalOn(len(d), d.open)
+	l, err := newLocalOn(len(d), func(i int) (storage, error) {
+		log, err := d.open(i)
+		if err != nil {
+			return nil, err
+		}
+		w, err := openWAL(log)
+		if err == nil {
+			w.slack = 100 // so that checkpoints are written, and reopening is quick
+		}
+		return w, err
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
