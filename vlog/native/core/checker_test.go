@@ -21,7 +21,7 @@ type checker struct {
 	trimmed vlog.Position   // the furthest trim asked for
 	end     vlog.Position   // installed: where the chain ends the loglet; 0 before
 	read    vlog.Position   // behind the last read
-	stats   struct{ acks, tails, reads, repairs, installs int }
+	stats   struct{ acks, tails, reads, installs int }
 }
 
 func (c *checker) init() {
@@ -46,9 +46,6 @@ func (c *checker) begins(call *simCall) {
 		c.trimmed = max(c.trimmed, call.from)
 	}
 }
-
-func (c *checker) cancelled(*simCall)   {}
-func (c *checker) abandoned(*simClient) {}
 
 // durable looks at what reaches a disk.
 func (c *checker) durable(r Record, h *simHost) {

@@ -335,7 +335,6 @@ func (w *world) fault() {
 	case 9:
 		i := w.rng.IntN(len(w.clients))
 		w.note("client %d is gone", w.clients[i].node)
-		w.check.abandoned(w.clients[i])
 		w.clients[i] = w.newClient()
 	case 10:
 		// Some processes cannot reach some others; often not the other way round.
@@ -370,7 +369,6 @@ func (w *world) call(c *simClient) {
 			for _, id := range sortedKeys(c.calls) {
 				w.note("client %d cancels %d", c.node, id)
 				c.machine.Cancel(id)
-				w.check.cancelled(c.calls[id])
 				delete(c.calls, id)
 				c.install = 0
 				break
