@@ -17,6 +17,7 @@ import (
 
 	"rebase/elle"
 	"rebase/elle/drive"
+	"rebase/elle/history"
 	"rebase/elle/model"
 	"rebase/test/harness"
 )
@@ -68,7 +69,7 @@ func (b *broken) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 	case b.how == "reads the past" && r.Method == http.MethodGet:
 		answer, err = b.past(at, r.Header)
-	case b.how == "forgets" && r.Method != http.MethodGet && b.chance(3):
+	case b.how == "forgets" && r.Method != http.MethodGet && b.chance(10):
 		answer = done
 	case b.how == "answers too early" && r.Method != http.MethodGet && r.Header.Get("If-Match") == "" && b.chance(20):
 		answer = done
@@ -146,18 +147,26 @@ func TestBrokenServersAreCaught(t *testing.T) {
 		for _, workload := range c.workloads {
 			t.Run(strings.ReplaceAll(c.how, " ", "-")+"/"+workload, func(t *testing.T) {
 				t.Parallel()
-				proxy := httptest.NewServer(&broken{url: "http://" + server.Addr, how: c.how, rng: rand.New(rand.NewPCG(s, 3)), old: map[string]*reply{}})
-				defer proxy.Close()
-				o := options(proxy.URL, workload, s, 0)
-				o.Protocols, o.Txns, o.Pause, o.Timeout = []string{"rest"}, 400, 0, 10*time.Second
-				h, err := drive.Run(t.Context(), o, nil)
-				if err != nil {
-					t.Fatal(err)
-				}
-				r := judge(t, h, workload)
 				want := elle.Inconsistent
 				if c.how == "keeps its promises" {
 					want = elle.Consistent
+				}
+				run := func(s uint64) (*history.History, *elle.Result) {
+					proxy := httptest.NewServer(&broken{url: "http://" + server.Addr, how: c.how, rng: rand.New(rand.NewPCG(s, 3)), old: map[string]*reply{}})
+					defer proxy.Close()
+					o := options(proxy.URL, workload, s, 0)
+					o.Protocols, o.Txns, o.Pause, o.Timeout = []string{"rest"}, 400, 0, 10*time.Second
+					h, err := drive.Run(t.Context(), o, nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					return h, judge(t, h, workload)
+				}
+				h, r := run(s)
+				// What a broken server did may by chance not show: a write that is forgotten may have been overwritten before anybody
+				// could have read it. Then another run has to show it.
+				for tries := uint64(1); want == elle.Inconsistent && r.Valid == elle.Consistent && tries < 8; tries++ {
+					h, r = run(s + tries)
 				}
 				if r.Valid != want {
 					t.Errorf("judged %v: %v", r.Valid, r.Types)
