@@ -26,6 +26,7 @@ const (
 	otherItem itemKind = iota // answers and control messages
 	pushItem
 	bulkItem
+	closeItem // nothing may follow it
 )
 
 type item struct {
@@ -61,6 +62,7 @@ type outbox struct {
 	early     int    // held[:early] can go when the full data are queued
 	answered  uint64 // the highest proposal whose answer is among the items or has been taken
 	taken     uint64 // the same for those that have been taken
+	over      bool   // the close frame has been taken
 }
 
 func (o *outbox) empty() bool { return o.head == len(o.items) }
@@ -127,6 +129,12 @@ func (o *outbox) control(f frame) {
 	o.items = append(o.items, item{f: f})
 }
 
+// last queues the frame that closes the connection. What is queued behind it is not sent.
+func (o *outbox) last(f frame) {
+	o.restBytes += len(f)
+	o.items = append(o.items, item{f: f, kind: closeItem})
+}
+
 // drop makes the outbox stale.
 func (o *outbox) drop() {
 	live := o.items[o.head:]
@@ -142,7 +150,7 @@ func (o *outbox) drop() {
 	var held []heldAnswer
 	for _, it := range live[first:] {
 		switch it.kind {
-		case otherItem:
+		case otherItem, closeItem:
 			held = append(held, heldAnswer{it.f, it.seq})
 		case bulkItem:
 			o.restBytes -= len(it.f)
@@ -206,7 +214,7 @@ func (o *outbox) caughtUp() {
 // take moves items to dst until they have at least limit bytes, and returns dst.
 func (o *outbox) take(dst []item, limit int) []item {
 	n := 0
-	for o.head < len(o.items) && n < limit {
+	for !o.over && o.head < len(o.items) && n < limit {
 		it := o.items[o.head]
 		o.items[o.head] = item{}
 		o.head++
@@ -218,6 +226,14 @@ func (o *outbox) take(dst []item, limit int) []item {
 			o.restBytes -= len(it.f)
 		}
 		dst = append(dst, it)
+		o.over = o.over || it.kind == closeItem
+		if o.over {
+			break
+		}
+	}
+	if o.over {
+		o.abandon()
+		return dst
 	}
 	if o.empty() {
 		o.head = 0

@@ -91,7 +91,7 @@ func (t *wsTransport) finish(code ws.StatusCode, reason string) {
 	if len(reason) > 100 {
 		reason = reason[:100] // a control frame is short, and an ASCII text
 	}
-	t.c.m.out.control(appendFrame(nil, ws.OpClose, ws.NewCloseFrameBody(code, reason)))
+	t.c.m.out.last(appendFrame(nil, ws.OpClose, ws.NewCloseFrameBody(code, reason)))
 	t.c.kick()
 	t.c.progressed() // who is left waiting need wait no longer
 }
