@@ -58,6 +58,14 @@ type Identity struct {
 	Expires time.Time
 }
 
+// User names the user among those of all projects; "" if it is none.
+func (id *Identity) User() string {
+	if id.UID == "" {
+		return ""
+	}
+	return id.Project + "/" + id.UID
+}
+
 // Authenticator finds out who presents a credential.
 type Authenticator interface {
 	// Authenticate returns an *Error for a credential that it rejects; any other error means that it could not find out.

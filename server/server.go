@@ -92,8 +92,14 @@ func open(ctx context.Context, o Options) (*Server, error) {
 	}
 	s.metrics.observeData(s.data, func() int64 { return diskUsage(o.FS, o.FS.PathJoin(o.Data, "log")) })
 	limiter := s.newLimiter()
-	s.rtdb = rtdb.New(rtdb.Options{Audit: s.audit, Limiter: limiter, MaxMessageBytes: s.limits().message(), DB: s.data.db, Hub: s.data.hub, Logger: o.Logger, Metrics: s.metrics.connections(), Authenticator: s.authenticator(), AppChecker: s.appChecker()})
-	s.rest = rest.New(rest.Options{Audit: s.audit, Limiter: limiter, MaxWriteBytes: s.limits().Write, DB: s.data.db, Hub: s.data.hub, Logger: o.Logger, Metrics: s.metrics.rest(), Auth: s.authenticator(), AppChecker: s.appChecker()})
+	s.rtdb = rtdb.New(rtdb.Options{
+		DB: s.data.db, Hub: s.data.hub, Authenticator: s.authenticator(), AppChecker: s.appChecker(),
+		Limiter: limiter, MaxMessageBytes: s.limits().message(), Audit: s.audit, Logger: o.Logger, Metrics: s.metrics.connections(),
+	})
+	s.rest = rest.New(rest.Options{
+		DB: s.data.db, Hub: s.data.hub, Auth: s.authenticator(), AppChecker: s.appChecker(),
+		Limiter: limiter, MaxWriteBytes: s.limits().Write, Audit: s.audit, Logger: o.Logger, Metrics: s.metrics.rest(),
+	})
 	s.watchUsers()
 	s.watchCredentials()
 	s.handler = hurryBodies(bodyGrace, s.routes())

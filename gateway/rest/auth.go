@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	"rebase/auth"
-	"rebase/db"
-	"rebase/query"
 )
 
 // authenticate finds out who is calling from, in this order, the Authorization
@@ -83,12 +81,6 @@ func (q *request) checkApp() error {
 		return &apiError{status: http.StatusServiceUnavailable, msg: msgUnavailable}
 	}
 	return &apiError{status: http.StatusUnauthorized, msg: "Missing or invalid App Check token."}
-}
-
-// mayRead refuses to read what the rules do not allow, on the state that will be read. A request without a query
-// has nil for it.
-func (q *request) mayRead(v *db.View, qu *query.Query) error {
-	return v.MayRead(q.path, qu, q.caller)
 }
 
 // requireAdmin refuses callers who may not change settings.

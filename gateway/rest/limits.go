@@ -24,12 +24,8 @@ func (q *request) admit(id auth.Identity) error {
 	} else {
 		q.limits = q.o.Limiter.Request(q.ns, q.r.RemoteAddr)
 	}
-	user := ""
-	if id.UID != "" {
-		user = id.Project + "/" + id.UID
-	}
 	if err == nil {
-		err = q.limits.Identify(user, id.Admin)
+		err = q.limits.Identify(id.User(), id.Admin)
 	}
 	if err != nil {
 		return tooMuch(err)

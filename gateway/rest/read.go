@@ -58,7 +58,7 @@ func (q *request) read() error {
 	}
 	snap := q.o.DB.View(q.ns)
 	defer snap.Close()
-	if err := q.mayRead(snap, qu); err != nil {
+	if err := snap.MayRead(q.path, qu, q.caller); err != nil {
 		return err
 	}
 	d := q.deadline()

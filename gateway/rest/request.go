@@ -93,13 +93,14 @@ func (q *request) serve() error {
 		return badRequest(err.Error())
 	}
 	q.revocations = q.Server.revocations.Load()
-	id, err := q.authenticate()
-	if err := q.admit(id); err != nil {
+	id, rejected := q.authenticate()
+	if err = q.admit(id); err != nil { // rejected ones count, too: as their address's
 		return err
 	}
-	if q.identity = id; err != nil {
-		return err
+	if rejected != nil {
+		return rejected
 	}
+	q.identity = id
 	if q.caller, err = db.NewCaller(q.identity.Admin, q.open, q.identity.Auth); err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ func (q *request) stream() error {
 	}
 	view := q.o.DB.View(q.ns)
 	defer view.Close()
-	if err := q.mayRead(view, &qu); err != nil {
+	if err := view.MayRead(q.path, &qu, q.caller); err != nil {
 		return err // before anything is told of what is there, or of its indexes
 	}
 	_, indexed, err := view.Source(q.ns, q.path, &qu)

@@ -74,7 +74,7 @@ func (c *client) pause(until time.Duration) {
 // identify counts the client as the user that it is about to become. If that one has too many connections this one is
 // closed, with the request unanswered.
 func (c *client) identify(id auth.Identity) (ok bool) {
-	err := c.limits.Identify(userKey(id), id.Admin)
+	err := c.limits.Identify(id.User(), id.Admin)
 	if err == nil {
 		return true
 	}
@@ -84,12 +84,4 @@ func (c *client) identify(id auth.Identity) (ok bool) {
 		c.via.finish(statusTryAgain, err.Error()+"; try again")
 	}
 	return false
-}
-
-// userKey names a user among those of all projects; "" is nobody.
-func userKey(id auth.Identity) string {
-	if id.UID == "" {
-		return ""
-	}
-	return id.Project + "/" + id.UID
 }

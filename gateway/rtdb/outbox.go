@@ -1,5 +1,7 @@
 package rtdb
 
+import "slices"
+
 // A client that does not keep up must not make the server hold ever more for it. What it has not yet been sent is of three
 // kinds:
 //
@@ -138,6 +140,9 @@ func (o *outbox) last(f frame) {
 // drop makes the outbox stale.
 func (o *outbox) drop() {
 	live := o.items[o.head:]
+	if slices.ContainsFunc(live, func(it item) bool { return it.kind == closeItem }) {
+		return // the connection ends: there is nothing to make up for
+	}
 	first := 0
 	for first < len(live) && live[first].kind != pushItem {
 		first++
@@ -150,7 +155,7 @@ func (o *outbox) drop() {
 	var held []heldAnswer
 	for _, it := range live[first:] {
 		switch it.kind {
-		case otherItem, closeItem:
+		case otherItem:
 			held = append(held, heldAnswer{it.f, it.seq})
 		case bulkItem:
 			o.restBytes -= len(it.f)
