@@ -78,7 +78,7 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 // begin installs the first chain. Another process may do the same: the conditional write picks one.
 func (l *Log) begin(ctx context.Context) error {
 	chain := newChain(l.opts.Initial, newReconfiguration())
-	first, err := l.create(ctx, chain.Active(), chain.Lowest)
+	first, err := l.create(ctx, &chain.Segments[0], chain.Lowest)
 	if err != nil {
 		return err
 	}
@@ -91,11 +91,14 @@ func (l *Log) begin(ctx context.Context) error {
 }
 
 // create brings the Loglet of a segment into existence that no stored chain names yet. One that is left from an attempt
-// that died before its chain was stored is taken if it is as good as new.
-func (l *Log) create(ctx context.Context, s Segment, lowest uint64) (Loglet, error) {
-	loglet, err := l.open(ctx, s, lowest, true)
+// that died before its chain was stored is taken if it is as good as new. s.Config becomes what finds it again.
+func (l *Log) create(ctx context.Context, s *Segment, lowest uint64) (Loglet, error) {
+	loglet, err := l.open(ctx, *s, lowest, true)
 	if err != nil {
 		return nil, err
+	}
+	if c, ok := loglet.(Configured); ok {
+		s.Config = c.Config()
 	}
 	tail, err := loglet.Tail(ctx)
 	if err == nil && (tail.Next != 1 || tail.Sealed) {
@@ -285,7 +288,7 @@ func (l *Log) Reconfigure(ctx context.Context, next Segment) error {
 func (l *Log) extend(ctx context.Context, from *view, next Segment) error {
 	seg, loglet := from.active()
 	next.ID = seg.ID + 1
-	fresh, err := l.create(ctx, next, from.chain.Lowest)
+	fresh, err := l.create(ctx, &next, from.chain.Lowest)
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,8 @@ type Loglet interface {
 
 	// Tail returns the end of the log. It is linearizable: at least as far as every Append acknowledged before the call.
 	// The seal is observed no earlier than the position, so that (Next, unsealed) is never a position that a repair
-	// after the seal has made up. Once it has said Sealed, Next is final.
+	// after the seal has made up. Once it has said Sealed, Next never shrinks. It may grow, by entries that were never acknowledged and that a
+	// repair has found: where a chain ends a Loglet, the first tail after the seal that was stored in the chain counts.
 	Tail(ctx context.Context) (Tail, error)
 
 	// WaitTail returns the tail as soon as Next >= atLeast or the log is sealed. A reader that has consumed everything
@@ -67,7 +68,7 @@ type Loglet interface {
 	Trim(ctx context.Context, before Position) (effective Position, err error)
 
 	// Seal ends the log. After it returned nil no Append will be acknowledged, in this process or any other and after
-	// any restart, and Tail is final. It is idempotent and may be called by several at once.
+	// any restart, and whatever was acknowledged lies below every Tail. It is idempotent and may be called by several at once.
 	Seal(ctx context.Context) error
 
 	// Close waits for calls that are under way and releases what the Loglet holds. Later calls return ErrClosed.
@@ -79,6 +80,12 @@ type Loglet interface {
 type Remover interface {
 	// Remove closes the Loglet, if it is open, and deletes its storage.
 	Remove(ctx context.Context) error
+}
+
+// Configured is implemented by Loglets whose Config is more than what their Provider was asked for.
+type Configured interface {
+	// Config is what finds this very Loglet again; the chain stores it.
+	Config() []byte
 }
 
 // MetaStore is one versioned register, the place of the only consensus in the system. It is written when the chain
@@ -97,9 +104,12 @@ type LogletSpec struct {
 	// ID numbers the Loglets of a chain, rising with every reconfiguration and never used twice. A Provider makes it
 	// part of the Loglet's name, so that a chain may name two Loglets of the same Config.
 	ID uint64
-	// Config is the Provider's own, opaque to the chain.
+	// Config is the Provider's own, opaque to the chain. With Create it is a wish, in a form of the Provider's own, or the Config of the segment before,
+	// when a log that was left sealed rolls forward: a Provider that knows better (one of those servers is dead) does what it can,
+	// and the Loglet tells what it came to (Configured).
 	Config []byte
-	// Create is set while the Loglet is not yet part of a stored chain: then it may be brought into existence. Otherwise
+	// Create is set while the Loglet is not yet part of a stored chain: then it may be brought into existence. Several processes may do so for
+	// the same ID at the same time; only one of their chains will be stored, and Open is then called with that one's Config. Otherwise
 	// it must exist, and the Provider must refuse with ErrMissing rather than begin an empty one: a log that has lost
 	// its storage must not come back as one that never had any.
 	Create bool
