@@ -56,7 +56,7 @@ var floors = [][]string{
 	{"auth/projects"},
 	{"auth"},
 	{"auth/users"},
-	{"gateway/ns", "gateway/budget", "gateway/limit"},
+	{"gateway/ns", "gateway/budget", "gateway/limit", "gateway/adminapi"},
 	{"gateway/"},
 	{"console/"},
 	{"transfer"},

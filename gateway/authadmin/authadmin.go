@@ -2,12 +2,8 @@ package authadmin
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"log/slog"
-	"mime"
 	"net/http"
 	"net/url"
 	"strings"
@@ -17,6 +13,7 @@ import (
 	"rebase/auth"
 	"rebase/auth/keys"
 	"rebase/auth/projects"
+	"rebase/gateway/adminapi"
 )
 
 // The paths that are served here.
@@ -32,10 +29,8 @@ func Serves(path string) bool {
 	return strings.HasPrefix(path, Prefix) || strings.HasPrefix(path, oauthPaths)
 }
 
-const (
-	maxBody    = 1 << 20
-	maxTimeout = 30 * time.Second // of one request: a key may have to be made, and the log written
-)
+// maxTimeout is that of one request: a key may have to be made, and the log written.
+const maxTimeout = 30 * time.Second
 
 // Options are the parts of a Handler.
 type Options struct {
@@ -54,7 +49,10 @@ type Options struct {
 }
 
 // Handler serves it all. It is safe for concurrent use.
-type Handler struct{ o Options }
+type Handler struct {
+	o     Options
+	guard adminapi.Guard
+}
 
 var _ http.Handler = (*Handler)(nil)
 
@@ -67,7 +65,11 @@ func New(o Options) *Handler {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	o.PublicURL = strings.TrimSuffix(o.PublicURL, "/")
-	return &Handler{o}
+	h := &Handler{o: o, guard: adminapi.Guard{IsRoot: o.Keys.IsRoot, Audit: o.Audit}}
+	if o.Open {
+		h.guard.Owner = auth.Owner
+	}
+	return h
 }
 
 // ServeHTTP implements http.Handler.
@@ -75,7 +77,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), maxTimeout)
 	defer cancel()
 	r = r.WithContext(ctx)
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	r.Body = http.MaxBytesReader(w, r.Body, adminapi.MaxBody)
 	switch r.URL.Path {
 	case auth.TokenPath:
 		h.token(w, r)
@@ -93,13 +95,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if c.code == 0 {
 		c.code = http.StatusOK
 	}
-	answer(w, c.code, v)
+	adminapi.Answer(w, c.code, v)
 }
 
 // jwks tells the public keys. Anybody may know them.
 func (h *Handler) jwks(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		h.refuse(w, r, &refusal{code: http.StatusMethodNotAllowed, text: "only GET is for this path", allow: "GET, HEAD"})
+		h.refuse(w, r, &adminapi.Refusal{Code: http.StatusMethodNotAllowed, Text: "only GET is for this path", Allow: "GET, HEAD"})
 		return
 	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
@@ -115,73 +117,26 @@ type call struct {
 	code int // of a success; 0: 200
 }
 
-// refusal is an answer that is no success.
-type refusal struct {
-	code  int
-	text  string
-	allow string
-}
-
-func (e *refusal) Error() string { return e.text }
-
-func refusef(code int, format string, args ...any) error {
-	return &refusal{code: code, text: fmt.Sprintf(format, args...)}
-}
-
-var errNotFound = &refusal{code: http.StatusNotFound, text: "there is nothing at this path; docs/auth.md has the list"}
+var errNotFound = &adminapi.Refusal{Code: http.StatusNotFound, Text: "there is nothing at this path; docs/auth.md has the list"}
 
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	var e *refusal
+	var e *adminapi.Refusal
 	var config *projects.ConfigError
-	var tooLong *http.MaxBytesError
 	switch {
 	case errors.As(err, &e):
+	case adminapi.TooLong(err) != nil:
+		e = adminapi.TooLong(err)
 	case errors.As(err, &config):
-		e = &refusal{code: http.StatusBadRequest, text: config.Error()}
-	case errors.As(err, &tooLong):
-		e = &refusal{code: http.StatusRequestEntityTooLarge, text: fmt.Sprintf("the body has more than %d bytes", maxBody)}
+		e = &adminapi.Refusal{Code: http.StatusBadRequest, Text: config.Error()}
 	case errors.Is(err, projects.ErrNoProject):
-		e = &refusal{code: http.StatusNotFound, text: err.Error()}
+		e = &adminapi.Refusal{Code: http.StatusNotFound, Text: err.Error()}
 	case errors.Is(err, projects.ErrChanged):
-		e = &refusal{code: http.StatusConflict, text: err.Error() + "; read it again, and repeat the change"}
+		e = &adminapi.Refusal{Code: http.StatusConflict, Text: err.Error() + "; read it again, and repeat the change"}
 	default:
 		h.o.Logger.Error("administration of authentication failed", "method", r.Method, "path", r.URL.Path, "err", err)
-		e = &refusal{code: http.StatusServiceUnavailable, text: "it could not be done; the server's log says why"}
+		e = &adminapi.Refusal{Code: http.StatusServiceUnavailable, Text: "it could not be done; the server's log says why"}
 	}
-	if e.allow != "" {
-		w.Header().Set("Allow", e.allow)
-	}
-	if e.code == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", `Bearer realm="rebase"`)
-	}
-	answer(w, e.code, map[string]string{"error": e.text})
-}
-
-func answer(w http.ResponseWriter, code int, v any) {
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(code)
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	_ = e.Encode(v) // the client is gone: nobody left to tell
-}
-
-// authorize lets an administrator of the whole server through.
-func (c *call) authorize() error {
-	scheme, token, _ := strings.Cut(c.r.Header.Get("Authorization"), " ")
-	token = strings.TrimSpace(token)
-	switch {
-	case token == "" || !strings.EqualFold(scheme, "Bearer"):
-		return refusef(http.StatusUnauthorized, "this is for administrators: send the root secret in the header \"Authorization: Bearer …\"; it is in the file root-secret of the data folder")
-	case c.h.o.Keys.IsRoot(token), c.h.o.Open && token == auth.Owner:
-		return nil
-	}
-	_ = c.h.o.Audit.Record(audit.Event{ // what cannot be recorded is logged by the journal
-		Act: audit.AdminRefused, Outcome: audit.Refused, From: c.r.RemoteAddr, Target: c.r.Method + " " + c.r.URL.Path, Reason: "not the root secret",
-	})
-	return refusef(http.StatusForbidden, "that is not the root secret; other credentials do not administer authentication")
+	adminapi.Refuse(w, e)
 }
 
 // record writes an act to the journal.
@@ -193,29 +148,9 @@ func (c *call) record(act audit.Act, project, target string, err error, details 
 	_ = c.h.o.Audit.Record(e) // what cannot be recorded is logged by the journal
 }
 
-// body reads the request's JSON into v. Fields that v does not have are an error: a misspelt one would do nothing, silently.
-func (c *call) body(v any) error {
-	if t, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type")); err != nil || t != "application/json" {
-		return refusef(http.StatusUnsupportedMediaType, "the body must be JSON, with the header \"Content-Type: application/json\"")
-	}
-	d := json.NewDecoder(c.r.Body)
-	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
-		var tooLong *http.MaxBytesError
-		if errors.As(err, &tooLong) {
-			return err
-		}
-		return refusef(http.StatusBadRequest, "the body is not the JSON that is expected: %v", err)
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return refusef(http.StatusBadRequest, "something follows the JSON of the body")
-	}
-	return nil
-}
-
 // serve finds what is asked for, and does it.
 func (c *call) serve() (any, error) {
-	if err := c.authorize(); err != nil {
+	if err := c.h.guard.Authorize(c.r); err != nil {
 		return nil, err
 	}
 	var at []string
@@ -237,20 +172,6 @@ func (c *call) serve() (any, error) {
 		return c.projects(at[1:])
 	}
 	return nil, errNotFound
-}
-
-// methods calls what the request's method stands for.
-func (c *call) methods(by map[string]func() (any, error)) (any, error) {
-	if f := by[c.r.Method]; f != nil {
-		return f()
-	}
-	var allow []string
-	for _, m := range []string{"GET", "POST", "PATCH", "DELETE"} {
-		if by[m] != nil {
-			allow = append(allow, m)
-		}
-	}
-	return nil, &refusal{code: http.StatusMethodNotAllowed, text: c.r.Method + " is not for this path", allow: strings.Join(allow, ", ")}
 }
 
 // server is the address that a key file leads to.

@@ -23,6 +23,7 @@ import (
 	"rebase/auth/keys"
 	"rebase/auth/projects"
 	"rebase/auth/token"
+	"rebase/gateway/adminapi"
 	"rebase/test/memdb"
 )
 
@@ -168,7 +169,7 @@ func TestProjects(t *testing.T) {
 	r.do(400, "POST", "projects", `{"name":"blog","nmae":1}`)
 	r.do(400, "POST", "projects", `{"name":"blog"} x`)
 	r.do(400, "POST", "projects", `{`)
-	r.do(413, "POST", "projects", `{"name":"`+strings.Repeat("x", maxBody)+`"}`)
+	r.do(413, "POST", "projects", `{"name":"`+strings.Repeat("x", adminapi.MaxBody)+`"}`)
 	r.do(415, "POST", "projects", "")
 	r.do(405, "PUT", "projects", "")
 	r.do(404, "GET", "projects/nowhere", "")

@@ -11,6 +11,7 @@ import (
 
 	"rebase/audit"
 	"rebase/auth/projects"
+	"rebase/gateway/adminapi"
 )
 
 type secret struct {
@@ -27,7 +28,7 @@ type secret struct {
 //	DELETE …/ID
 func (c *call) secrets(name string, config *projects.Config, at []string) (any, error) {
 	if len(at) == 0 {
-		return c.methods(map[string]func() (any, error){
+		return adminapi.Methods(c.r, map[string]func() (any, error){
 			"GET":  func() (any, error) { return map[string]any{"secrets": shown(name, config).Secrets}, nil },
 			"POST": func() (any, error) { return c.createSecret(name) },
 		})
@@ -35,11 +36,11 @@ func (c *call) secrets(name string, config *projects.Config, at []string) (any, 
 	if len(at) > 1 {
 		return nil, errNotFound
 	}
-	return c.methods(map[string]func() (any, error){"DELETE": func() (any, error) {
+	return adminapi.Methods(c.r, map[string]func() (any, error){"DELETE": func() (any, error) {
 		err := c.h.o.Projects.Update(c.r.Context(), name, func(config *projects.Config) error {
 			i := slices.IndexFunc(config.Secrets, func(s projects.Secret) bool { return s.ID == at[0] })
 			if i < 0 {
-				return refusef(http.StatusNotFound, "there is no secret of that id")
+				return adminapi.Refusef(http.StatusNotFound, "there is no secret of that id")
 			}
 			config.Secrets = slices.Delete(config.Secrets, i, i+1)
 			return nil
@@ -51,11 +52,11 @@ func (c *call) secrets(name string, config *projects.Config, at []string) (any, 
 
 func (c *call) createSecret(name string) (any, error) {
 	var in struct{ Database, Secret string }
-	if err := c.body(&in); err != nil {
+	if err := adminapi.Body(c.r, &in); err != nil {
 		return nil, err
 	}
 	if in.Database != "" && c.h.o.Projects.Of(in.Database) != name {
-		return nil, refusef(http.StatusBadRequest, "the database %q is not of this project; first add it to \"databases\"", in.Database)
+		return nil, adminapi.Refusef(http.StatusBadRequest, "the database %q is not of this project; first add it to \"databases\"", in.Database)
 	}
 	s := projects.NewSecret(c.h.o.Now().UTC(), in.Database)
 	told := s.Secret
@@ -107,33 +108,33 @@ var accountName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,29}$`)
 func (c *call) accounts(name string, config *projects.Config, at []string) (any, error) {
 	switch {
 	case len(at) == 0:
-		return c.methods(map[string]func() (any, error){
+		return adminapi.Methods(c.r, map[string]func() (any, error){
 			"GET": func() (any, error) {
 				return map[string]any{"serviceAccounts": shown(name, config).ServiceAccounts}, nil
 			},
 			"POST": func() (any, error) { return c.createAccount(name) },
 		})
 	case !config.HasServiceAccount(at[0]):
-		return nil, refusef(http.StatusNotFound, "project %s has no service account %q", name, at[0])
+		return nil, adminapi.Refusef(http.StatusNotFound, "project %s has no service account %q", name, at[0])
 	case len(at) == 1:
-		return c.methods(map[string]func() (any, error){"DELETE": func() (any, error) {
+		return adminapi.Methods(c.r, map[string]func() (any, error){"DELETE": func() (any, error) {
 			return c.removeAccount(name, at[0], func(config *projects.Config, i int) error {
 				config.ServiceAccounts = slices.Delete(config.ServiceAccounts, i, i+1)
 				return nil
 			})
 		}})
 	case len(at) == 2 && at[1] == "keys":
-		return c.methods(map[string]func() (any, error){"POST": func() (any, error) { return c.createKey(name, at[0]) }})
+		return adminapi.Methods(c.r, map[string]func() (any, error){"POST": func() (any, error) { return c.createKey(name, at[0]) }})
 	case len(at) == 3 && at[1] == "keys":
-		return c.methods(map[string]func() (any, error){"DELETE": func() (any, error) {
+		return adminapi.Methods(c.r, map[string]func() (any, error){"DELETE": func() (any, error) {
 			return c.removeAccount(name, at[0], func(config *projects.Config, i int) error {
 				a := &config.ServiceAccounts[i]
 				j := slices.IndexFunc(a.Keys, func(k projects.SAKey) bool { return k.ID == at[2] })
 				switch {
 				case j < 0:
-					return refusef(http.StatusNotFound, "the service account has no key of that id")
+					return adminapi.Refusef(http.StatusNotFound, "the service account has no key of that id")
 				case len(a.Keys) == 1:
-					return refusef(http.StatusConflict, "that is its only key: delete the service account, or make another key first")
+					return adminapi.Refusef(http.StatusConflict, "that is its only key: delete the service account, or make another key first")
 				}
 				a.Keys = slices.Delete(a.Keys, j, j+1)
 				return nil
@@ -145,7 +146,7 @@ func (c *call) accounts(name string, config *projects.Config, at []string) (any,
 
 func (c *call) createAccount(name string) (any, error) {
 	var in struct{ Name, Email, KeyID, PublicKey string }
-	if err := c.body(&in); err != nil {
+	if err := adminapi.Body(c.r, &in); err != nil {
 		return nil, err
 	}
 	var a projects.ServiceAccount
@@ -153,7 +154,7 @@ func (c *call) createAccount(name string) (any, error) {
 	switch now := c.h.o.Now().UTC(); {
 	case in.Name != "" && in.Email == "" && in.PublicKey == "":
 		if !accountName.MatchString(in.Name) {
-			return nil, refusef(http.StatusBadRequest, "a service account's name has 1 to 30 lower-case letters, digits and hyphens, and begins with a letter")
+			return nil, adminapi.Refusef(http.StatusBadRequest, "a service account's name has 1 to 30 lower-case letters, digits and hyphens, and begins with a letter")
 		}
 		var file projects.KeyFile
 		var err error
@@ -164,12 +165,12 @@ func (c *call) createAccount(name string) (any, error) {
 	case in.Name == "" && in.Email != "" && in.PublicKey != "":
 		block, _ := pem.Decode([]byte(in.PublicKey))
 		if block == nil {
-			return nil, refusef(http.StatusBadRequest, `"publicKey" is not in PEM`)
+			return nil, adminapi.Refusef(http.StatusBadRequest, `"publicKey" is not in PEM`)
 		}
 		parsed, _ := x509.ParsePKIXPublicKey(block.Bytes)
 		pub, ok := parsed.(*rsa.PublicKey)
 		if !ok {
-			return nil, refusef(http.StatusBadRequest, `"publicKey" is no RSA key: one block "PUBLIC KEY" is needed`)
+			return nil, adminapi.Refusef(http.StatusBadRequest, `"publicKey" is no RSA key: one block "PUBLIC KEY" is needed`)
 		}
 		k, err := projects.PublicSAKey(now, in.KeyID, pub)
 		if err != nil {
@@ -178,11 +179,11 @@ func (c *call) createAccount(name string) (any, error) {
 		a = projects.ServiceAccount{Email: in.Email, Keys: []projects.SAKey{k}, Created: now}
 		told = shownAccount(a)
 	default:
-		return nil, refusef(http.StatusBadRequest, `give either "name", for a new key, or "email", "publicKey" and "keyId", for one that exists`)
+		return nil, adminapi.Refusef(http.StatusBadRequest, `give either "name", for a new key, or "email", "publicKey" and "keyId", for one that exists`)
 	}
 	err := c.h.o.Projects.Update(c.r.Context(), name, func(config *projects.Config) error {
 		if slices.ContainsFunc(config.ServiceAccounts, func(b projects.ServiceAccount) bool { return b.Email == a.Email }) {
-			return refusef(http.StatusConflict, "there is a service account %s already", a.Email)
+			return adminapi.Refusef(http.StatusConflict, "there is a service account %s already", a.Email)
 		}
 		config.ServiceAccounts = append(config.ServiceAccounts, a)
 		return nil
@@ -203,7 +204,7 @@ func (c *call) createKey(name, email string) (any, error) {
 	err = c.h.o.Projects.Update(c.r.Context(), name, func(config *projects.Config) error {
 		i := slices.IndexFunc(config.ServiceAccounts, func(a projects.ServiceAccount) bool { return a.Email == email })
 		if i < 0 {
-			return refusef(http.StatusNotFound, "the service account has been deleted meanwhile")
+			return adminapi.Refusef(http.StatusNotFound, "the service account has been deleted meanwhile")
 		}
 		a := &config.ServiceAccounts[i]
 		a.Keys = append(a.Keys, fresh.Keys...)
@@ -223,7 +224,7 @@ func (c *call) removeAccount(name, email string, f func(*projects.Config, int) e
 	err := c.h.o.Projects.Update(c.r.Context(), name, func(config *projects.Config) error {
 		i := slices.IndexFunc(config.ServiceAccounts, func(a projects.ServiceAccount) bool { return a.Email == email })
 		if i < 0 {
-			return refusef(http.StatusNotFound, "the service account has been deleted meanwhile")
+			return adminapi.Refusef(http.StatusNotFound, "the service account has been deleted meanwhile")
 		}
 		return f(config, i)
 	})

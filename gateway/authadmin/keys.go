@@ -9,6 +9,7 @@ import (
 	"rebase/audit"
 	"rebase/auth"
 	"rebase/auth/keys"
+	"rebase/gateway/adminapi"
 )
 
 const keyRevoked audit.Act = "key.revoked"
@@ -22,9 +23,9 @@ func (c *call) keys(at []string) (any, error) {
 	list := func() (any, error) { return map[string]any{"keys": c.h.o.Keys.List()}, nil }
 	switch {
 	case len(at) == 0:
-		return c.methods(map[string]func() (any, error){"GET": list})
+		return adminapi.Methods(c.r, map[string]func() (any, error){"GET": list})
 	case len(at) == 1 && at[0] == "rotate":
-		return c.methods(map[string]func() (any, error){"POST": func() (any, error) {
+		return adminapi.Methods(c.r, map[string]func() (any, error){"POST": func() (any, error) {
 			err := c.h.o.Keys.Rotate(c.r.Context())
 			c.record(audit.KeyRotated, "", "", err, nil)
 			if err != nil {
@@ -33,14 +34,14 @@ func (c *call) keys(at []string) (any, error) {
 			return list()
 		}})
 	case len(at) == 1:
-		return c.methods(map[string]func() (any, error){"DELETE": func() (any, error) {
+		return adminapi.Methods(c.r, map[string]func() (any, error){"DELETE": func() (any, error) {
 			err := c.h.o.Keys.Revoke(c.r.Context(), at[0])
 			c.record(keyRevoked, "", at[0], err, nil)
 			switch {
 			case errors.Is(err, keys.ErrNoKey):
-				return nil, refusef(http.StatusNotFound, "%v", err)
+				return nil, adminapi.Refusef(http.StatusNotFound, "%v", err)
 			case errors.Is(err, keys.ErrActive):
-				return nil, refusef(http.StatusConflict, "%v", err)
+				return nil, adminapi.Refusef(http.StatusConflict, "%v", err)
 			case err != nil:
 				return nil, err
 			}
@@ -57,7 +58,7 @@ func (c *call) root(at []string) (any, error) {
 	if len(at) != 1 || at[0] != "rotate" || c.h.o.NewRoot == nil {
 		return nil, errNotFound
 	}
-	return c.methods(map[string]func() (any, error){"POST": func() (any, error) {
+	return adminapi.Methods(c.r, map[string]func() (any, error){"POST": func() (any, error) {
 		secret, err := c.h.o.NewRoot(c.r.Context())
 		c.record(audit.SecretCreated, "", "root secret", err, nil)
 		if err != nil {
@@ -74,17 +75,17 @@ func (c *call) inspect(at []string) (any, error) {
 	if len(at) != 0 {
 		return nil, errNotFound
 	}
-	return c.methods(map[string]func() (any, error){"POST": func() (any, error) {
+	return adminapi.Methods(c.r, map[string]func() (any, error){"POST": func() (any, error) {
 		var in struct {
 			Database string `json:"database"`
 			Token    string `json:"token"`
 			AppCheck string `json:"appCheck"`
 		}
-		if err := c.body(&in); err != nil {
+		if err := adminapi.Body(c.r, &in); err != nil {
 			return nil, err
 		}
 		if in.Database == "" {
-			return nil, refusef(http.StatusBadRequest, `"database" is missing: which tokens are believed depends on it`)
+			return nil, adminapi.Refusef(http.StatusBadRequest, `"database" is missing: which tokens are believed depends on it`)
 		}
 		type verdict struct {
 			Accepted bool            `json:"accepted"`

@@ -8,6 +8,7 @@ import (
 
 	"rebase/audit"
 	"rebase/auth"
+	"rebase/gateway/adminapi"
 )
 
 const grantType = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -15,7 +16,7 @@ const grantType = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 // token is the OAuth 2 token endpoint for service accounts (RFC 7523 §2.1). Its errors have the form that OAuth clients read (RFC 6749 §5.2).
 func (h *Handler) token(w http.ResponseWriter, r *http.Request) {
 	fail := func(code int, kind, text string) {
-		answer(w, code, map[string]string{"error": kind, "error_description": text})
+		adminapi.Answer(w, code, map[string]string{"error": kind, "error_description": text})
 	}
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", "POST")
@@ -54,5 +55,5 @@ func (h *Handler) token(w http.ResponseWriter, r *http.Request) {
 		fail(http.StatusServiceUnavailable, "temporarily_unavailable", "the server's log says why")
 		return
 	}
-	answer(w, http.StatusOK, map[string]any{"access_token": at, "token_type": "Bearer", "expires_in": int(lifetime / time.Second)})
+	adminapi.Answer(w, http.StatusOK, map[string]any{"access_token": at, "token_type": "Bearer", "expires_in": int(lifetime / time.Second)})
 }

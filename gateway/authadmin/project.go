@@ -7,6 +7,7 @@ import (
 
 	"rebase/audit"
 	"rebase/auth/projects"
+	"rebase/gateway/adminapi"
 )
 
 // project is a project as it is told: without what is secret in it.
@@ -112,7 +113,7 @@ func (s *settings) names() string {
 func (c *call) projects(at []string) (any, error) {
 	reg := c.h.o.Projects
 	if len(at) == 0 {
-		return c.methods(map[string]func() (any, error){"GET": func() (any, error) {
+		return adminapi.Methods(c.r, map[string]func() (any, error){"GET": func() (any, error) {
 			list := []project{}
 			for _, name := range reg.List() {
 				if config, ok := reg.Config(name); ok {
@@ -136,12 +137,12 @@ func (c *call) projects(at []string) (any, error) {
 		}
 		return nil, errNotFound
 	}
-	return c.methods(map[string]func() (any, error){
+	return adminapi.Methods(c.r, map[string]func() (any, error){
 		"GET":   func() (any, error) { return shown(name, config), nil },
 		"PATCH": func() (any, error) { return c.changeProject(name) },
 		"DELETE": func() (any, error) {
 			if c.r.URL.Query().Get("confirm") != name {
-				return nil, refusef(http.StatusBadRequest, "this deletes the project's users for good: repeat its name, as ?confirm=%s", name)
+				return nil, adminapi.Refusef(http.StatusBadRequest, "this deletes the project's users for good: repeat its name, as ?confirm=%s", name)
 			}
 			err := reg.Delete(c.r.Context(), name, config.Version)
 			c.record(audit.ConfigChanged, name, "project deleted", err, nil)
@@ -155,13 +156,13 @@ func (c *call) createProject() (any, error) {
 		Name string `json:"name"`
 		settings
 	}
-	if err := c.body(&in); err != nil {
+	if err := adminapi.Body(c.r, &in); err != nil {
 		return nil, err
 	}
 	config := projects.Config{Created: c.h.o.Now().UTC(), APIKeys: []string{projects.NewAPIKey()}}
 	in.apply(&config)
 	if _, there := c.h.o.Projects.Config(in.Name); there {
-		return nil, refusef(http.StatusConflict, "there is a project %s already", in.Name)
+		return nil, adminapi.Refusef(http.StatusConflict, "there is a project %s already", in.Name)
 	}
 	err := c.h.o.Projects.Put(c.r.Context(), in.Name, config, "")
 	c.record(audit.ConfigChanged, in.Name, "project created", err, map[string]string{"set": in.names()})
@@ -174,7 +175,7 @@ func (c *call) createProject() (any, error) {
 
 func (c *call) changeProject(name string) (any, error) {
 	var in settings
-	if err := c.body(&in); err != nil {
+	if err := adminapi.Body(c.r, &in); err != nil {
 		return nil, err
 	}
 	err := c.h.o.Projects.Update(c.r.Context(), name, func(config *projects.Config) error {
