@@ -45,6 +45,8 @@ var floors = [][]string{
 	{"vlog"},
 	{"vlog/native/core"}, // the protocol of vlog/native, pure
 	{"vlog/"},            // engines under the log, and what they are tested with
+	{"cluster/"},
+	{"cluster"}, // what one node is to the others
 	{"audit"},
 	{"store"},
 	{"db"},
