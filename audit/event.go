@@ -34,6 +34,11 @@ const (
 	SecretRemoved         Act = "secret.removed"
 	ConfigChanged         Act = "config.changed"
 
+	LogReconfigured Act = "log.reconfigured"
+	NodeDrained     Act = "node.drained"
+	NodeUndrained   Act = "node.undrained"
+	NodeRemoved     Act = "node.removed"
+
 	AdminRefused Act = "admin.refused" // a credential that would have been an administrator's
 )
 

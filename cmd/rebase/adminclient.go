@@ -52,7 +52,12 @@ func (f *adminFlags) secret() (string, error) {
 
 // do sends a request below /_rebase/auth/ and decodes the answer into out, which may be nil. With --json the answer is printed instead, and printed is true.
 func (f *adminFlags) do(ctx context.Context, std streams, method, path string, in, out any) (printed bool, err error) {
-	text, err := f.send(ctx, method, "/_rebase/auth/"+path, in, func(text []byte) string {
+	return f.call(ctx, std, method, "/_rebase/auth/"+path, in, out)
+}
+
+// call is do for a path of the whole server.
+func (f *adminFlags) call(ctx context.Context, std streams, method, path string, in, out any) (printed bool, err error) {
+	text, err := f.send(ctx, method, path, in, func(text []byte) string {
 		var e struct{ Error string }
 		_ = json.Unmarshal(text, &e) // then it is ""
 		return e.Error

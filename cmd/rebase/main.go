@@ -24,6 +24,8 @@ type cli struct {
 	Export  exportCmd  `cmd:"" help:"Write a database, or a part of it, into a JSON file."`
 	Auth    authCmd    `cmd:"" help:"Authentication of a running server: projects, secrets, service accounts, keys."`
 	Audit   auditCmd   `cmd:"" help:"Show the journal of administrative acts of a data folder."`
+	Log     logCmd     `cmd:"" help:"The log of a running server: of what it consists, and moving it to another engine while it runs."`
+	Cluster clusterCmd `cmd:"" help:"The nodes of a running cluster: their state, draining and removing them."`
 	Rules   rulesCmd   `cmd:"" help:"Security rules: check them, and test what they allow."`
 	Bench   benchCmd   `cmd:"" help:"Measure a server: fan-out, durable writes, idle connections, import, queries, start."`
 	Clock   clockCmd   `cmd:"" help:"Clocks of distributed systems: stamp an execution, and draw it."`

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"rebase/gateway/clusteradmin"
+)
+
+// clusterCmd administers the nodes of a running cluster.
+type clusterCmd struct {
+	adminFlags
+
+	Status  clusterStatusCmd  `cmd:"" help:"Show the nodes, as the one that is asked sees them."`
+	Drain   clusterDrainCmd   `cmd:"" help:"Prepare a node for its end: its clients move to others, and it orders and keeps the log no more."`
+	Undrain clusterUndrainCmd `cmd:"" help:"Take a drained node back."`
+	Remove  clusterRemoveCmd  `cmd:"" help:"Remove a node for good. One that is still running should be drained before; a dead one may be removed at once."`
+	Digest  clusterDigestCmd  `cmd:"" help:"Compare the state of all replicas now, and not only at the usual times."`
+}
+
+// Help is shown by --help below the flags' purpose.
+func (*clusterCmd) Help() string {
+	return `A node is added by starting it: rebase serve --join HOST:PORT. docs/cluster.md leads from one node to three, and through an upgrade.`
+}
+
+type clusterStatusCmd struct{}
+
+// Run prints the nodes.
+func (c *clusterStatusCmd) Run(ctx context.Context, std streams, a *clusterCmd) error {
+	var s clusteradmin.Cluster
+	printed, err := a.call(ctx, std, "GET", clusteradmin.ClusterPath, nil, &s)
+	if err != nil || printed {
+		return err
+	}
+	return printCluster(std, &s)
+}
+
+func printCluster(std streams, s *clusteradmin.Cluster) error {
+	rows := [][]string{{"NODE", "STATE", "LOG", "APPLIED", "HEARD", "VERSION", "CLIENTS AT", "PEER", "ID"}}
+	for _, n := range s.Nodes {
+		var part []string
+		if n.LogServer {
+			part = append(part, "disk")
+		}
+		if n.Sequencer {
+			part = append(part, "sequencer")
+		}
+		if n.MetaLeader {
+			part = append(part, "meta")
+		}
+		heard := "never"
+		switch {
+		case n.Name == s.Self:
+			heard = "self"
+		case n.HeardMillis >= 0:
+			heard = (time.Duration(n.HeardMillis) * time.Millisecond).String()
+		}
+		applied := number(n.Applied)
+		if n.Role == "log" {
+			applied = "-"
+		}
+		state := n.State
+		if n.Diverged {
+			state += ", DIVERGED"
+		}
+		rows = append(rows, []string{n.Name, state, or(strings.Join(part, " "), "-"), applied, heard, or(n.Version, "-"), or(n.URL, "-"), n.Peer, n.ID})
+	}
+	if err := table(std.out, rows...); err != nil {
+		return err
+	}
+	for _, n := range s.Nodes {
+		if n.Diverged {
+			fmt.Fprintf(std.out, "\n%s has another state than the other replicas at position %d: it is damaged. Replace it: docs/cluster.md says how.\n", n.Name, n.DigestAt)
+		}
+	}
+	return nil
+}
+
+// nodeArg names a node.
+type nodeArg struct {
+	Node string `arg:"" placeholder:"NODE" help:"Name or id of the node."`
+}
+
+func (n nodeArg) post(ctx context.Context, std streams, a *clusterCmd, what, done string) error {
+	var s clusteradmin.Cluster
+	printed, err := a.call(ctx, std, "POST", clusteradmin.ClusterPath+"/"+what, map[string]string{"node": n.Node}, &s)
+	if err = said(std, printed, err, done, n.Node); err != nil || printed {
+		return err
+	}
+	return printCluster(std, &s)
+}
+
+type clusterDrainCmd struct{ nodeArg }
+
+// Run drains the node.
+func (c *clusterDrainCmd) Run(ctx context.Context, std streams, a *clusterCmd) error {
+	return c.post(ctx, std, a, "drain", "drained %s; it can be ended\n")
+}
+
+type clusterUndrainCmd struct{ nodeArg }
+
+// Run takes the node back.
+func (c *clusterUndrainCmd) Run(ctx context.Context, std streams, a *clusterCmd) error {
+	return c.post(ctx, std, a, "undrain", "took %s back\n")
+}
+
+type clusterRemoveCmd struct{ nodeArg }
+
+// Run removes the node.
+func (c *clusterRemoveCmd) Run(ctx context.Context, std streams, a *clusterCmd) error {
+	return c.post(ctx, std, a, "remove", "removed %s\n")
+}
+
+type clusterDigestCmd struct{}
+
+// Run has the replicas compared.
+func (c *clusterDigestCmd) Run(ctx context.Context, std streams, a *clusterCmd) error {
+	var s clusteradmin.Cluster
+	printed, err := a.call(ctx, std, "POST", clusteradmin.ClusterPath+"/digest", nil, &s)
+	if err != nil || printed {
+		return err
+	}
+	return printCluster(std, &s)
+}
