@@ -29,11 +29,11 @@ const (
 // Measure appends payloads of the given size from that many goroutines, each waiting for its append to be durable before the
 // next, for about the duration, and returns the appends per second. It uses and removes a file in dir.
 func Measure(dir string, writers, payload int, duration time.Duration) (opsPerSec float64, err error) {
-	r, err := newReference(dir)
+	r, err := Open(dir)
 	if err != nil {
 		return 0, fmt.Errorf("rawsync: %w", err)
 	}
-	defer func() { err = errors.Join(err, r.close()) }()
+	defer func() { err = errors.Join(err, r.Close()) }()
 	var total atomic.Int64
 	var failed atomic.Pointer[error]
 	var wg sync.WaitGroup
@@ -44,7 +44,7 @@ func Measure(dir string, writers, payload int, duration time.Duration) (opsPerSe
 		wg.Go(func() {
 			n := int64(0)
 			for time.Now().Before(deadline) {
-				if err := r.append(body); err != nil {
+				if err := r.Append(body); err != nil {
 					failed.Store(&err)
 					break
 				}
@@ -67,7 +67,8 @@ type batch struct {
 	done chan struct{}
 }
 
-type reference struct {
+// Reference is the reference. Safe for concurrent use.
+type Reference struct {
 	path string
 	file vfs.File
 	off  int64
@@ -80,8 +81,9 @@ type reference struct {
 	stopped chan struct{}
 }
 
-func newReference(dir string) (*reference, error) {
-	r := &reference{
+// Open makes the reference's file in dir.
+func Open(dir string) (*Reference, error) {
+	r := &Reference{
 		path: filepath.Join(dir, fmt.Sprintf("rawsync-%d.tmp", os.Getpid())),
 		kick: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
@@ -101,13 +103,15 @@ func newReference(dir string) (*reference, error) {
 	return r, nil
 }
 
-func (r *reference) close() error {
+// Close removes the file. No Append may be under way.
+func (r *Reference) Close() error {
 	close(r.stop)
 	<-r.stopped
 	return errors.Join(r.file.Close(), os.Remove(r.path))
 }
 
-func (r *reference) append(payload []byte) error {
+// Append returns when the payload is durable.
+func (r *Reference) Append(payload []byte) error {
 	var h [frameHeader]byte
 	binary.LittleEndian.PutUint32(h[0:], crc32.Checksum(payload, crc32.MakeTable(crc32.Castagnoli)))
 	binary.LittleEndian.PutUint32(h[4:], uint32(len(payload)))
@@ -126,7 +130,7 @@ func (r *reference) append(payload []byte) error {
 	return b.err
 }
 
-func (r *reference) commitLoop() {
+func (r *Reference) commitLoop() {
 	defer close(r.stopped)
 	for {
 		select {
