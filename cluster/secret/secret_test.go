@@ -50,7 +50,7 @@ func meet(t testing.TB, server, client *tls.Config) (ofServer, ofClient error) {
 				return err
 			}
 		}
-		if _, err := c.Read(b); err != nil {
+		if _, err := c.Read(make([]byte, 4096)); err != nil {
 			return err
 		}
 		if !first {
