@@ -2,6 +2,7 @@ package native
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 
@@ -99,6 +100,8 @@ func (l *Loglet) call(ctx context.Context, begin func() (uint64, core.Output)) (
 	return core.Result{}, err
 }
 
+var errForgotten = errors.New("vlog/native: the sequencer was out of reach for so long that it has forgotten this client; whether the append is in the log is unknown")
+
 // maxAppendBytes leaves room for what a log server writes around an entry, in a log with the limit of vlog.MaxEntryBytes.
 const maxAppendBytes = vlog.MaxEntryBytes - 4096
 
@@ -126,10 +129,15 @@ func (l *Loglet) Append(ctx context.Context, payloads ...[]byte) (vlog.Position,
 		body[i] = buf[len(buf)-len(p) : len(buf) : len(buf)]
 	}
 	r, err := l.call(ctx, func() (uint64, core.Output) { return l.client.Append(body) })
-	if err == nil && r.Status != core.OK {
-		err = vlog.ErrSealed
+	switch {
+	case err != nil:
+		return 0, err
+	case r.Status == core.Sealed:
+		return 0, vlog.ErrSealed
+	case r.Status == core.Refused:
+		return 0, errForgotten
 	}
-	return r.First, err
+	return r.First, nil
 }
 
 // Tail implements vlog.Loglet, but for the finality of a sealed tail: see the package's comment.

@@ -55,7 +55,7 @@ func (s *server) handle(batch []core.Message) {
 	s.mu.Unlock()
 	s.send(messages)
 	for _, l := range loads {
-		entries, err := s.disk.Read(l.Reply.Loglet, l.Reply.First, l.Reply.Next, l.MaxBytes)
+		entries, err := s.disk.Read(core.Key{Loglet: l.Reply.Loglet, Incarnation: l.Reply.Incarnation}, l.Reply.First, l.Reply.Next, l.MaxBytes)
 		if err != nil {
 			continue // another server is asked when this one does not answer
 		}

@@ -17,7 +17,7 @@ type storage interface {
 	// Replay passes on records that rebuild what was appended, before anything else is called.
 	Replay(take func(core.Record)) error
 	// Read returns payloads of a loglet from position first on, up to next, at most maxBytes but at least one; none if first has been trimmed.
-	Read(loglet uint64, first, next vlog.Position, maxBytes int) ([][]byte, error)
+	Read(loglet core.Key, first, next vlog.Position, maxBytes int) ([][]byte, error)
 	// Identity is the disk's: drawn at random when it was empty.
 	Identity() uint64
 	Close() error
@@ -28,12 +28,11 @@ type memory struct {
 	identity uint64
 
 	mu      sync.Mutex
-	lowest  uint64
-	loglets map[uint64]*memoryLoglet
+	lowest  map[uint16]uint64
+	loglets map[core.Key]*memoryLoglet
 }
 
 type memoryLoglet struct {
-	incarnation  uint64
 	trimmed      vlog.Position
 	sealed, lost bool
 	entries      map[vlog.Position][]byte
@@ -42,7 +41,7 @@ type memoryLoglet struct {
 var _ storage = (*memory)(nil)
 
 func newMemory(identity uint64) *memory {
-	return &memory{identity: identity, loglets: map[uint64]*memoryLoglet{}}
+	return &memory{identity: identity, lowest: map[uint16]uint64{}, loglets: map[core.Key]*memoryLoglet{}}
 }
 
 func (m *memory) Identity() uint64 { return m.identity }
@@ -53,15 +52,15 @@ func (m *memory) Append(records []core.Record) error {
 	defer m.mu.Unlock()
 	for _, r := range records {
 		if r.Kind == core.RecordLow {
-			m.lowest = max(m.lowest, r.Loglet)
-			maps.DeleteFunc(m.loglets, func(id uint64, _ *memoryLoglet) bool { return id < m.lowest })
+			m.lowest[r.Chain()] = max(m.lowest[r.Chain()], r.Loglet)
+			maps.DeleteFunc(m.loglets, func(k core.Key, _ *memoryLoglet) bool { return r.Covers(k) })
 			continue
 		}
 		if r.Kind == core.RecordOpen {
-			m.loglets[r.Loglet] = &memoryLoglet{incarnation: r.Incarnation, trimmed: 1, entries: map[vlog.Position][]byte{}}
+			m.loglets[r.Key] = &memoryLoglet{trimmed: 1, entries: map[vlog.Position][]byte{}}
 			continue
 		}
-		l := m.loglets[r.Loglet]
+		l := m.loglets[r.Key]
 		if l == nil {
 			continue // dropped while the record was on its way
 		}
@@ -83,25 +82,27 @@ func (m *memory) Append(records []core.Record) error {
 func (m *memory) Replay(take func(core.Record)) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	take(core.Record{Kind: core.RecordLow, Loglet: m.lowest})
-	for _, id := range slices.Sorted(maps.Keys(m.loglets)) {
-		l := m.loglets[id]
-		take(core.Record{Kind: core.RecordOpen, Loglet: id, Incarnation: l.incarnation})
-		take(core.Record{Kind: core.RecordTrim, Loglet: id, Pos: l.trimmed})
+	for _, chain := range slices.Sorted(maps.Keys(m.lowest)) {
+		take(core.Record{Kind: core.RecordLow, Key: core.Key{Loglet: m.lowest[chain]}})
+	}
+	for _, k := range slices.SortedFunc(maps.Keys(m.loglets), core.Key.Compare) {
+		l := m.loglets[k]
+		take(core.Record{Kind: core.RecordOpen, Key: k})
+		take(core.Record{Kind: core.RecordTrim, Key: k, Pos: l.trimmed})
 		for _, p := range slices.Sorted(maps.Keys(l.entries)) {
-			take(core.Record{Kind: core.RecordEntry, Loglet: id, Pos: p})
+			take(core.Record{Kind: core.RecordEntry, Key: k, Pos: p})
 		}
 		if l.sealed {
-			take(core.Record{Kind: core.RecordSeal, Loglet: id})
+			take(core.Record{Kind: core.RecordSeal, Key: k})
 		}
 		if l.lost {
-			take(core.Record{Kind: core.RecordLost, Loglet: id})
+			take(core.Record{Kind: core.RecordLost, Key: k})
 		}
 	}
 	return nil
 }
 
-func (m *memory) Read(loglet uint64, first, next vlog.Position, maxBytes int) (out [][]byte, err error) {
+func (m *memory) Read(loglet core.Key, first, next vlog.Position, maxBytes int) (out [][]byte, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	l := m.loglets[loglet]

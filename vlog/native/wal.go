@@ -32,12 +32,12 @@ type wal struct {
 
 	mu      sync.Mutex
 	begin   vlog.Position // of the log, at least
-	lowest  uint64
-	loglets map[uint64]*walLoglet
+	lowest  map[uint16]uint64
+	loglets map[core.Key]*walLoglet
 }
 
 type walLoglet struct {
-	incarnation  uint64
+	opened       bool
 	trimmed      vlog.Position
 	sealed, lost bool
 	runs         []walRun // ascending
@@ -52,7 +52,7 @@ type walRun struct {
 const (
 	walIdentity core.RecordKind = 200 // beyond those of core
 	// walHeader is more than the bytes before an entry's payload.
-	walHeader = 32
+	walHeader = 40
 	// walChunk bounds the payload of one append to the log below, unless a single entry is larger.
 	walChunk = 32 << 20
 	// walSlack is how many superfluous entries are worth a checkpoint.
@@ -64,7 +64,7 @@ var _ storage = (*wal)(nil)
 // openWAL reads the log through. It takes over the log: Close closes it.
 func openWAL(log vlog.Loglet) (*wal, error) {
 	ctx := context.Background()
-	w := &wal{log: log, slack: walSlack, loglets: map[uint64]*walLoglet{}}
+	w := &wal{log: log, slack: walSlack, lowest: map[uint16]uint64{}, loglets: map[core.Key]*walLoglet{}}
 	tail, err := log.Tail(ctx)
 	if err == nil && tail.Sealed {
 		err = errors.New("it is sealed")
@@ -87,9 +87,9 @@ func openWAL(log vlog.Loglet) (*wal, error) {
 			p++
 		}
 	}
-	for id, l := range w.loglets {
-		if err == nil && l.incarnation == 0 {
-			err = fmt.Errorf("loglet %d has entries but was never opened", id)
+	for k, l := range w.loglets {
+		if err == nil && !l.opened {
+			err = fmt.Errorf("loglet %d/%d has entries but was never opened", k.Loglet, k.Incarnation)
 		}
 	}
 	if err == nil && w.identity == 0 {
@@ -109,17 +109,14 @@ func openWAL(log vlog.Loglet) (*wal, error) {
 }
 
 func (w *wal) identityRecord() core.Record {
-	return core.Record{Kind: walIdentity, Incarnation: w.identity}
+	return core.Record{Kind: walIdentity, Key: core.Key{Incarnation: w.identity}}
 }
 
 func encodeRecord(dst []byte, r core.Record) []byte {
-	n := r.Incarnation
-	if r.Kind == core.RecordEntry || r.Kind == core.RecordTrim {
-		n = uint64(r.Pos)
-	}
 	dst = append(dst, byte(r.Kind))
 	dst = binary.AppendUvarint(dst, r.Loglet)
-	dst = binary.AppendUvarint(dst, n)
+	dst = binary.AppendUvarint(dst, r.Incarnation)
+	dst = binary.AppendUvarint(dst, uint64(r.Pos))
 	return append(dst, r.Payload...)
 }
 
@@ -128,22 +125,26 @@ func decodeRecord(b []byte) (r core.Record, ok bool) {
 		return r, false
 	}
 	r.Kind, b = core.RecordKind(b[0]), b[1:]
-	var number uint64
 	if r.Loglet, b, ok = takeUvarint(b); !ok {
 		return r, false
 	}
-	if number, r.Payload, ok = takeUvarint(b); !ok {
+	if r.Incarnation, b, ok = takeUvarint(b); !ok {
 		return r, false
 	}
+	var pos uint64
+	if pos, r.Payload, ok = takeUvarint(b); !ok {
+		return r, false
+	}
+	r.Pos = vlog.Position(pos)
 	switch r.Kind {
-	case core.RecordEntry, core.RecordTrim:
-		r.Pos = vlog.Position(number)
+	case core.RecordEntry:
+		return r, true
+	case core.RecordTrim:
+		return r, len(r.Payload) == 0
 	case core.RecordOpen, core.RecordSeal, core.RecordLost, core.RecordLow, walIdentity:
-		r.Incarnation = number
-	default:
-		return r, false
+		return r, r.Pos == 0 && len(r.Payload) == 0
 	}
-	return r, r.Kind == core.RecordEntry || len(r.Payload) == 0
+	return r, false
 }
 
 // takeUvarint reads one number in its shortest form.
@@ -162,21 +163,21 @@ func (w *wal) apply(r core.Record, at vlog.Position) (freed bool) {
 		w.identity = r.Incarnation
 		return false
 	case core.RecordLow:
-		w.lowest = max(w.lowest, r.Loglet)
-		maps.DeleteFunc(w.loglets, func(id uint64, _ *walLoglet) bool { return id < w.lowest })
+		w.lowest[r.Chain()] = max(w.lowest[r.Chain()], r.Loglet)
+		maps.DeleteFunc(w.loglets, func(k core.Key, _ *walLoglet) bool { return r.Covers(k) })
 		return true
 	}
-	l := w.loglets[r.Loglet]
+	l := w.loglets[r.Key]
 	if l == nil {
-		if r.Loglet < w.lowest {
+		if r.Loglet < w.lowest[r.Chain()] {
 			return false
 		}
 		l = &walLoglet{trimmed: 1}
-		w.loglets[r.Loglet] = l
+		w.loglets[r.Key] = l
 	}
 	switch r.Kind {
 	case core.RecordOpen:
-		l.incarnation = r.Incarnation
+		l.opened = true
 	case core.RecordSeal:
 		l.sealed = true
 	case core.RecordLost:
@@ -279,23 +280,25 @@ func (w *wal) collect() error {
 
 // state is the records that make the present state; without entries it is a checkpoint. Caller holds mu.
 func (w *wal) state(entries bool) []core.Record {
-	out := []core.Record{w.identityRecord(), {Kind: core.RecordLow, Loglet: w.lowest}}
-	for _, id := range slices.Sorted(maps.Keys(w.loglets)) {
-		l := w.loglets[id]
-		out = append(out, core.Record{Kind: core.RecordOpen, Loglet: id, Incarnation: l.incarnation},
-			core.Record{Kind: core.RecordTrim, Loglet: id, Pos: l.trimmed})
+	out := []core.Record{w.identityRecord()}
+	for _, chain := range slices.Sorted(maps.Keys(w.lowest)) {
+		out = append(out, core.Record{Kind: core.RecordLow, Key: core.Key{Loglet: w.lowest[chain]}})
+	}
+	for _, k := range slices.SortedFunc(maps.Keys(w.loglets), core.Key.Compare) {
+		l := w.loglets[k]
+		out = append(out, core.Record{Kind: core.RecordOpen, Key: k}, core.Record{Kind: core.RecordTrim, Key: k, Pos: l.trimmed})
 		if entries {
 			for _, r := range l.runs {
 				for i := range r.n {
-					out = append(out, core.Record{Kind: core.RecordEntry, Loglet: id, Pos: r.first + i})
+					out = append(out, core.Record{Kind: core.RecordEntry, Key: k, Pos: r.first + i})
 				}
 			}
 		}
 		if l.sealed {
-			out = append(out, core.Record{Kind: core.RecordSeal, Loglet: id})
+			out = append(out, core.Record{Kind: core.RecordSeal, Key: k})
 		}
 		if l.lost {
-			out = append(out, core.Record{Kind: core.RecordLost, Loglet: id})
+			out = append(out, core.Record{Kind: core.RecordLost, Key: k})
 		}
 	}
 	return out
@@ -312,7 +315,7 @@ func (w *wal) Replay(take func(core.Record)) error {
 }
 
 // Read implements storage.
-func (w *wal) Read(loglet uint64, first, next vlog.Position, maxBytes int) (out [][]byte, err error) {
+func (w *wal) Read(loglet core.Key, first, next vlog.Position, maxBytes int) (out [][]byte, err error) {
 	for first < next {
 		at, n := w.find(loglet, first)
 		if n = min(n, next-first); n == 0 {
@@ -327,7 +330,7 @@ func (w *wal) Read(loglet uint64, first, next vlog.Position, maxBytes int) (out 
 		}
 		for _, e := range entries {
 			r, ok := decodeRecord(e.Payload)
-			if !ok || r.Kind != core.RecordEntry || r.Loglet != loglet || r.Pos != first {
+			if !ok || r.Kind != core.RecordEntry || r.Key != loglet || r.Pos != first {
 				return out, fmt.Errorf("vlog/native: position %d of loglet %d is not where the index says", first, loglet)
 			}
 			if maxBytes -= len(r.Payload); maxBytes < 0 && len(out) > 0 {
@@ -344,7 +347,7 @@ func (w *wal) Read(loglet uint64, first, next vlog.Position, maxBytes int) (out 
 }
 
 // find returns where position p stands in the log, and how many follow it side by side, itself included; 0 if it is not there.
-func (w *wal) find(loglet uint64, p vlog.Position) (at, n vlog.Position) {
+func (w *wal) find(loglet core.Key, p vlog.Position) (at, n vlog.Position) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	l := w.loglets[loglet]

@@ -172,32 +172,35 @@ func TestWALAgainstMemory(t *testing.T) {
 		}
 		w, model := reopen(), newMemory(0)
 		identity := w.Identity()
-		next := map[uint64]vlog.Position{}
-		lowest := uint64(0)
+		next := map[core.Key]vlog.Position{}
+		lowest := map[uint16]uint64{}
+		draw := func(rt *rapid.T) core.Key { // of two chains and two incarnations
+			chain := uint16(rapid.IntRange(0, 1).Draw(rt, "chain"))
+			return core.Key{Loglet: max(lowest[chain], core.Number(chain, 0, 1)) + uint64(rapid.IntRange(0, 2).Draw(rt, "loglet")),
+				Incarnation: uint64(rapid.IntRange(7, 8).Draw(rt, "incarnation"))}
+		}
 		rt.Repeat(map[string]func(*rapid.T){
 			"append": func(rt *rapid.T) {
 				var records []core.Record
 				for range rapid.IntRange(1, 6).Draw(rt, "records") {
-					id := lowest + uint64(rapid.IntRange(0, 2).Draw(rt, "loglet"))
-					if id == 0 {
-						id = 1
-					}
+					id := draw(rt)
 					if next[id] == 0 {
-						records = append(records, core.Record{Kind: core.RecordOpen, Loglet: id, Incarnation: id + 7})
+						records = append(records, core.Record{Kind: core.RecordOpen, Key: id})
 						next[id] = 1
 					}
 					switch rapid.IntRange(0, 12).Draw(rt, "kind") {
 					case 0:
-						records = append(records, core.Record{Kind: core.RecordSeal, Loglet: id})
+						records = append(records, core.Record{Kind: core.RecordSeal, Key: id})
 					case 1, 2:
 						p := vlog.Position(rapid.IntRange(1, int(next[id])).Draw(rt, "trim"))
-						records = append(records, core.Record{Kind: core.RecordTrim, Loglet: id, Pos: p})
+						records = append(records, core.Record{Kind: core.RecordTrim, Key: id, Pos: p})
 					case 3:
 						if rapid.IntRange(0, 5).Draw(rt, "drop") == 0 {
-							lowest = id + 1
-							records = append(records, core.Record{Kind: core.RecordLow, Loglet: lowest})
+							low := core.Record{Kind: core.RecordLow, Key: core.Key{Loglet: id.Loglet + 1}}
+							lowest[id.Chain()] = low.Loglet
+							records = append(records, low)
 							for old := range next {
-								if old < lowest {
+								if low.Covers(old) {
 									delete(next, old)
 								}
 							}
@@ -206,7 +209,7 @@ func TestWALAgainstMemory(t *testing.T) {
 						next[id] += 3 // a gap
 						fallthrough
 					default:
-						records = append(records, core.Record{Kind: core.RecordEntry, Loglet: id, Pos: next[id], Payload: fmt.Appendf(nil, "%d/%d", id, next[id])})
+						records = append(records, core.Record{Kind: core.RecordEntry, Key: id, Pos: next[id], Payload: fmt.Appendf(nil, "%d/%d", id, next[id])})
 						next[id]++
 					}
 				}
@@ -221,7 +224,7 @@ func TestWALAgainstMemory(t *testing.T) {
 				w = reopen()
 			},
 			"read": func(rt *rapid.T) {
-				id := lowest + uint64(rapid.IntRange(0, 2).Draw(rt, "loglet"))
+				id := draw(rt)
 				from := vlog.Position(rapid.IntRange(1, 30).Draw(rt, "from"))
 				limit := rapid.IntRange(0, 40).Draw(rt, "limit")
 				got, err := w.Read(id, from, from+9, limit)
@@ -264,11 +267,12 @@ func TestWALIsTrimmed(t *testing.T) {
 	}
 	defer w.Close()
 	w.slack = 10
-	records := []core.Record{{Kind: core.RecordOpen, Loglet: 1, Incarnation: 1}}
+	key := core.Key{Loglet: 1, Incarnation: 1}
+	records := []core.Record{{Kind: core.RecordOpen, Key: key}}
 	for p := vlog.Position(1); p <= 100; p++ {
-		records = append(records, core.Record{Kind: core.RecordEntry, Loglet: 1, Pos: p, Payload: []byte("x")})
+		records = append(records, core.Record{Kind: core.RecordEntry, Key: key, Pos: p, Payload: []byte("x")})
 	}
-	records = append(records, core.Record{Kind: core.RecordTrim, Loglet: 1, Pos: 91})
+	records = append(records, core.Record{Kind: core.RecordTrim, Key: key, Pos: 91})
 	if err := w.Append(records); err != nil {
 		t.Fatal(err)
 	}
@@ -279,7 +283,7 @@ func TestWALIsTrimmed(t *testing.T) {
 
 // A log that is none of ours is refused, and so is one whose identity is gone.
 func TestWALRefusesOthers(t *testing.T) {
-	for _, payload := range []string{"", "\xff\x01\x01", "\x01", string(encodeRecord(nil, core.Record{Kind: core.RecordOpen, Loglet: 1, Incarnation: 2}))} {
+	for _, payload := range []string{"", "\xff\x01\x01", "\x01", string(encodeRecord(nil, core.Record{Kind: core.RecordOpen, Key: core.Key{Loglet: 1, Incarnation: 2}}))} {
 		log := mem.New()
 		if _, err := log.Append(bg, []byte(payload)); err != nil {
 			t.Fatal(err)
@@ -298,8 +302,8 @@ func TestWALRefusesOthers(t *testing.T) {
 }
 
 func FuzzDecodeRecord(f *testing.F) {
-	f.Add(encodeRecord(nil, core.Record{Kind: core.RecordEntry, Loglet: 3, Pos: 400, Payload: []byte("x")}))
-	f.Add(encodeRecord(nil, core.Record{Kind: core.RecordSeal, Loglet: 3}))
+	f.Add(encodeRecord(nil, core.Record{Kind: core.RecordEntry, Key: core.Key{Loglet: 3, Incarnation: 9}, Pos: 400, Payload: []byte("x")}))
+	f.Add(encodeRecord(nil, core.Record{Kind: core.RecordSeal, Key: core.Key{Loglet: 3}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, ok := decodeRecord(b)
 		if !ok {

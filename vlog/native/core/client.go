@@ -32,7 +32,7 @@ type Client struct {
 // Result is the end of a call.
 type Result struct {
 	Call uint64
-	// Status is OK or, for an append that will never be acknowledged, Sealed.
+	// Status is OK or, for an append, Sealed if it will never be acknowledged, or Refused if nobody knows any more what became of it.
 	Status Status
 	// First is an append's first position, or the effective position of a trim.
 	First vlog.Position
@@ -184,12 +184,13 @@ func (c *Client) ask(o *op, out *Output) {
 	o.age = 0
 	if o.phase == appending {
 		// The Ref of an append is its own for ever, so that the sequencer knows it again.
-		if o.ref == o.id {
+		again := o.ref == o.id
+		if again {
 			c.probe(o, out)
 		}
 		o.ref = o.id
 		m := c.message(Append)
-		m.To, m.Ref, m.Oldest, m.Entries = c.cfg.Sequencer, o.id, c.oldest(), o.body
+		m.To, m.Ref, m.Oldest, m.Entries, m.Again = c.cfg.Sequencer, o.id, c.oldest(false), o.body, again
 		out.send(m)
 		return
 	}
@@ -212,7 +213,7 @@ func (c *Client) ask(o *op, out *Output) {
 			c.done(o, out, Result{Tail: vlog.Tail{Next: c.known}})
 			return
 		}
-		m.Kind, m.First = Wait, o.from
+		m.Kind, m.First, m.Oldest = Wait, o.from, c.oldest(true)
 	case trimming:
 		m.Kind, m.First = Trim, o.from
 	case collecting:
@@ -252,10 +253,10 @@ func (c *Client) message(k Kind) Message {
 	return Message{Kind: k, From: c.self, Loglet: c.cfg.Loglet, Incarnation: c.cfg.Incarnation, Known: c.known, Bit: c.sealed}
 }
 
-// oldest is the lowest Ref of an append under way.
-func (c *Client) oldest() uint64 {
+// oldest is the lowest Ref of an append, or of a call for a tail, under way.
+func (c *Client) oldest(tail bool) uint64 {
 	for _, o := range c.calls {
-		if o.phase == appending {
+		if tail && o.tail || !tail && o.phase == appending {
 			return o.id
 		}
 	}
@@ -274,7 +275,7 @@ func (c *Client) probe(o *op, out *Output) {
 
 // Step handles a message.
 func (c *Client) Step(m Message) (out Output) {
-	if m.Loglet != c.cfg.Loglet {
+	if m.Loglet != c.cfg.Loglet || m.Incarnation != c.cfg.Incarnation && c.mistakes&mistakeAnySequencer == 0 {
 		return out
 	}
 	c.known = max(c.known, m.Known)

@@ -7,13 +7,13 @@ import (
 
 // Host is a log server: one disk and the loglets on it. It is a deterministic machine without input and output.
 //
-// A loglet comes into being on a server with the first message for it. That is safe only because of two refusals: of messages for another disk
-// than this one, so that a server which has lost its loglets does not begin them anew; and of loglets below the lowest, which are over, and
-// which a client or sequencer that slept through their end would bring back unsealed.
+// A loglet comes into being on a server with the first message that leaves something to be kept. That is safe only because of two refusals: of
+// messages for another disk than this one, so that a server which has lost its loglets does not begin them anew; and of loglets below the lowest of
+// their chain, which are over, and which a client or sequencer that slept through their end would bring back unsealed.
 type Host struct {
 	disk    uint64
-	lowest  uint64
-	loglets map[uint64]*server
+	lowest  map[uint16]uint64 // the lowest number that is not over, by chain
+	loglets map[Key]*server
 
 	written uint64 // records given out
 	durable uint64 // of them, those on the disk
@@ -33,7 +33,9 @@ type queued struct {
 
 // NewHost returns the log server of an empty disk with this identity, drawn at random. For a disk that is not empty, call Replay
 // with every record on it, in order, and Ready.
-func NewHost(disk uint64) *Host { return &Host{disk: disk, loglets: map[uint64]*server{}} }
+func NewHost(disk uint64) *Host {
+	return &Host{disk: disk, lowest: map[uint16]uint64{}, loglets: map[Key]*server{}}
+}
 
 // Replay takes a record back from the disk.
 func (h *Host) Replay(r Record) {
@@ -41,11 +43,13 @@ func (h *Host) Replay(r Record) {
 	case RecordLow:
 		h.drop(r.Loglet)
 	case RecordOpen:
-		if r.Loglet >= h.lowest {
-			h.loglets[r.Loglet] = newServer(h, r.Loglet, r.Incarnation)
+		if r.Loglet >= h.lowest[chainOf(r.Loglet)] {
+			s := newServer(h, r.Key)
+			s.opened = true
+			h.loglets[h.key(r.Key)] = s
 		}
 	default:
-		if s := h.loglets[r.Loglet]; s != nil {
+		if s := h.loglets[h.key(r.Key)]; s != nil {
 			s.apply(r)
 		}
 	}
@@ -58,9 +62,19 @@ func (h *Host) Ready() {
 	}
 }
 
+// key is where a loglet is found.
+func (h *Host) key(k Key) Key {
+	if h.mistakes&mistakeAnySequencer != 0 {
+		k.Incarnation = 0
+	}
+	return k
+}
+
+// drop forgets the loglets of a chain that are over.
 func (h *Host) drop(lowest uint64) {
-	h.lowest = max(h.lowest, lowest)
-	maps.DeleteFunc(h.loglets, func(id uint64, _ *server) bool { return id < h.lowest })
+	chain := chainOf(lowest)
+	h.lowest[chain] = max(h.lowest[chain], lowest)
+	maps.DeleteFunc(h.loglets, func(k Key, _ *server) bool { return chainOf(k.Loglet) == chain && k.Loglet < lowest })
 }
 
 // Step handles a message. What must wait for the disk comes out of Synced.
@@ -68,26 +82,31 @@ func (h *Host) Step(m Message) (out Output) {
 	if m.Disk != h.disk && h.mistakes&mistakeAnyDisk == 0 {
 		return out
 	}
-	if m.Kind == Forget && m.Loglet > h.lowest {
+	lowest := h.lowest[chainOf(m.Loglet)]
+	if m.Kind == Forget && m.Loglet > lowest {
 		h.drop(m.Loglet)
-		h.write(&out, Record{Kind: RecordLow, Loglet: m.Loglet})
+		h.write(&out, Record{Kind: RecordLow, Key: Key{Loglet: m.Loglet}})
 	}
-	if m.Loglet < h.lowest && h.mistakes&mistakeResurrect == 0 {
+	if m.Loglet < lowest && h.mistakes&mistakeResurrect == 0 {
 		h.over(m, &out)
 		return out
 	}
 	if m.Kind == Forget {
-		h.answer(Message{Kind: Info, From: m.To, To: m.From, Ref: m.Ref, Loglet: m.Loglet}, &out)
+		h.answer(nil, Message{Kind: Info, From: m.To, To: m.From, Ref: m.Ref, Loglet: m.Loglet}, &out)
 		return out
 	}
-	s := h.loglets[m.Loglet]
+	k := h.key(Key{m.Loglet, m.Incarnation})
+	s := h.loglets[k]
 	if s == nil {
-		s = newServer(h, m.Loglet, m.Incarnation)
-		h.loglets[m.Loglet] = s
-		h.write(&out, Record{Kind: RecordOpen, Loglet: m.Loglet, Incarnation: m.Incarnation})
+		s = newServer(h, Key{m.Loglet, m.Incarnation})
 	}
 	if !s.lost {
 		s.step(m, &out)
+	}
+	if s.opened || len(s.waiting) > 0 {
+		h.loglets[k] = s
+	} else {
+		delete(h.loglets, k)
 	}
 	return out
 }
@@ -101,7 +120,7 @@ func (h *Host) over(m Message, out *Output) {
 	case Fetch:
 		r.Kind, r.Trimmed = Fetched, m.Next
 	}
-	h.answer(r, out)
+	h.answer(nil, r, out)
 }
 
 // write queues a record.
@@ -111,13 +130,13 @@ func (h *Host) write(out *Output, r Record) {
 	out.Records = append(out.Records, r)
 }
 
-// answer sends r when everything queued so far is on the disk.
-func (h *Host) answer(r Message, out *Output) {
+// answer sends r, of s if it is not nil, when everything queued so far is on the disk.
+func (h *Host) answer(s *server, r Message, out *Output) {
 	if h.durable == h.written {
 		out.send(r)
 		return
 	}
-	h.queue = append(h.queue, queued{seq: h.written, reply: r, server: h.loglets[r.Loglet]})
+	h.queue = append(h.queue, queued{seq: h.written, reply: r, server: s})
 }
 
 // after sends s's Info in answer to m when everything queued so far is on the disk.
@@ -141,7 +160,7 @@ func (h *Host) Synced(n uint64) (out Output) {
 		q := h.queue[i]
 		switch {
 		case q.record != nil:
-			if s := h.loglets[q.record.Loglet]; s != nil && q.record.Kind != RecordLow {
+			if s := h.loglets[h.key(q.record.Key)]; s != nil && q.record.Kind != RecordLow {
 				s.apply(*q.record)
 				s.synced(&out)
 			}
@@ -160,7 +179,10 @@ func (h *Host) Synced(n uint64) (out Output) {
 
 // Gone says that a node will read no more answers: its Waits are dropped.
 func (h *Host) Gone(n Node) {
-	for _, s := range h.loglets {
+	for k, s := range h.loglets {
 		s.waiting = slices.DeleteFunc(s.waiting, func(w Message) bool { return w.From == n })
+		if !s.opened && len(s.waiting) == 0 {
+			delete(h.loglets, k)
+		}
 	}
 }

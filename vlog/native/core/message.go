@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"errors"
 
 	"rebase/vlog"
@@ -16,17 +17,50 @@ type Member struct {
 	Disk uint64
 }
 
+// Key is what a log server knows a loglet by. The number alone would not do: two processes that extend a chain at the same time draw the same
+// number for different loglets, of which the chain will name one; and a sequencer that has started again knows nothing of what it has given
+// away, so what it orders is another loglet, which no chain names.
+type Key struct {
+	// Loglet is the chain's number (16 bits), the segment's (40) and the stripe's (8), see Number.
+	Loglet uint64
+	// Incarnation is drawn at random for every sequencer that is started.
+	Incarnation uint64
+}
+
+// Number puts a loglet's number together. Numbers of segments rise along a chain and are never used twice, those of one chain are compared.
+func Number(chain uint16, segment uint64, stripe uint8) uint64 {
+	return uint64(chain)<<48 | segment<<8 | uint64(stripe)
+}
+
+// MaxSegment is the greatest number of a segment.
+const MaxSegment = 1<<40 - 1
+
+// Compare orders by number, then incarnation.
+func (k Key) Compare(o Key) int {
+	return cmp.Or(cmp.Compare(k.Loglet, o.Loglet), cmp.Compare(k.Incarnation, o.Incarnation))
+}
+
+// Chain is the chain's number.
+func (k Key) Chain() uint16 { return chainOf(k.Loglet) }
+
+// Covers says whether a loglet is over by a RecordLow.
+func (r *Record) Covers(k Key) bool { return k.Chain() == r.Chain() && k.Loglet < r.Loglet }
+
+func chainOf(loglet uint64) uint16 { return uint16(loglet >> 48) }
+
 // Config is what a loglet is made of. It never changes.
 type Config struct {
-	// Loglet numbers the loglet; numbers rise along a chain and are never used twice.
+	// Loglet is the number, see Key.
 	Loglet uint64
 	// Servers are the log servers, at most 64; usually three or five.
 	Servers []Member
-	// Sequencer is the process that gives positions, and Incarnation that process' own number, drawn anew whenever it starts: a sequencer
-	// that has started again knows nothing of what it has given away.
+	// Sequencer is the address of the one that gives positions, and Incarnation its own number, see Key.
 	Sequencer   Node
 	Incarnation uint64
 }
+
+// Key is what the servers know the loglet by.
+func (c *Config) Key() Key { return Key{c.Loglet, c.Incarnation} }
 
 // ErrConfig: a Config that cannot be.
 var ErrConfig = errors.New("vlog/native: a loglet needs 1 to 64 different log servers, an id, and a sequencer with an incarnation")
@@ -69,12 +103,12 @@ const (
 	_ Kind = iota
 	// Append asks the sequencer to add Entries. Answered by Appended.
 	Append
-	// Appended answers Append: with OK they are committed and begin at First, with Sealed they will never be.
+	// Appended answers Append: with OK they are committed and begin at First, with Sealed they will never be; Refused leaves it open.
 	Appended
 	// Store brings the entries from First on to a server. Answered by Stored.
 	Store
-	// Stored answers Store: OK (Entries from First to Next are on the server's disk), Sealed, Gap (the server lacks what comes before First
-	// and needs it from Tail on), or Refused.
+	// Stored answers Store: OK (Entries from First to Next are on the server's disk), Sealed, or Gap (the server lacks what comes before First
+	// and needs it from Tail on).
 	Stored
 	// Release tells a server how far the log is committed. Answered by Info.
 	Release
@@ -95,7 +129,7 @@ const (
 	// Fetched has the first run of Entries in the range that the server holds, beginning at First; none if it holds none. Tail and
 	// Trimmed say why.
 	Fetched
-	// Forget tells a server that all loglets with numbers below Loglet are sealed and trimmed for good. Answered by Info.
+	// Forget tells a server that all loglets of Loglet's chain with numbers below it are sealed and trimmed for good. Answered by Info.
 	Forget
 )
 
@@ -107,7 +141,7 @@ const (
 	OK Status = iota
 	Sealed
 	Gap
-	// Refused: the sender is not the sequencer that the loglet was made with.
+	// Refused: the sequencer has forgotten this client, and cannot tell whether it has appended before what comes as a repetition.
 	Refused
 )
 
@@ -118,7 +152,7 @@ type Message struct {
 	Loglet   uint64
 	// Disk is the identity that the receiving server must have.
 	Disk uint64
-	// Incarnation is the sequencer's.
+	// Incarnation is the sequencer's; with Loglet it is the Key.
 	Incarnation uint64
 	// Ref is the asker's number for a question; the answer repeats it.
 	Ref uint64
@@ -136,8 +170,10 @@ type Message struct {
 	Trimmed vlog.Position
 	// Acked, in a Store, is what this server has acknowledged to this sequencer: it held everything up to there or knew it to be committed.
 	Acked vlog.Position
-	// Oldest, in an Append, is the sender's lowest Ref that it still wants an answer to.
-	Oldest   uint64
+	// Oldest, in an Append or a Wait, is the lowest Ref of its kind that the sender still wants an answer to.
+	Oldest uint64
+	// Again says that an Append is a repetition.
+	Again    bool
 	MaxBytes int
 	Entries  [][]byte
 }
@@ -148,21 +184,20 @@ type RecordKind uint8
 // The records of a log server's disk.
 const (
 	_           RecordKind = iota
-	RecordOpen             // the loglet exists; Incarnation is that of its sequencer
+	RecordOpen             // the loglet exists; written before its first other record
 	RecordEntry            // an entry at Pos
 	RecordSeal             // the seal bit
 	RecordTrim             // entries below Pos are forgotten
 	RecordLost             // the server has lost what it once acknowledged and takes part in nothing
-	RecordLow              // loglets with numbers below Loglet are over
+	RecordLow              // loglets of Loglet's chain with numbers below it are over; no Incarnation
 )
 
 // Record is a change of a log server's disk. Records of all loglets of a server are one sequence.
 type Record struct {
-	Kind        RecordKind
-	Loglet      uint64
-	Incarnation uint64
-	Pos         vlog.Position
-	Payload     []byte
+	Kind RecordKind
+	Key
+	Pos     vlog.Position
+	Payload []byte
 }
 
 // Load asks the shell of a Host to answer a Fetch: to send Reply with the entries in [Reply.First, Reply.Next) that fit into MaxBytes, but at

@@ -351,8 +351,8 @@ func TestPutBackDiskIsFoundOut(t *testing.T) {
 			}
 		}
 		s.restart(1) // it must not forget that it has forgotten
-		if s.hosts[1].machine.loglets[1].lost != (m == 0) {
-			t.Errorf("lost: %v", s.hosts[1].machine.loglets[1].lost)
+		if s.hosts[1].machine.loglets[s.cfg.Key()].lost != (m == 0) {
+			t.Errorf("lost: %v", s.hosts[1].machine.loglets[s.cfg.Key()].lost)
 		}
 		return s.check.err
 	})

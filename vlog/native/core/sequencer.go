@@ -1,7 +1,9 @@
 package core
 
 import (
+	"cmp"
 	"math/bits"
+	"slices"
 
 	"rebase/vlog"
 )
@@ -15,6 +17,11 @@ type SequencerOptions struct {
 	BatchBytes int
 	// Retry is the number of ticks after which a Store without an answer is sent again. Zero means 20.
 	Retry int
+	// PendingBytes bounds what has no majority yet, but for the last Append that was let in: beyond it Appends are dropped, and their clients ask again.
+	// Zero means 64 MiB.
+	PendingBytes int
+	// Clients bounds the clients that are remembered without anything under way, for the sake of requests that come twice. Zero means 4096.
+	Clients int
 }
 
 // Sequencer gives every entry its position and brings it to the log servers (section 4.2.1). It lives as long as its process; there is no
@@ -26,8 +33,11 @@ type Sequencer struct {
 	next    vlog.Position
 	known   vlog.Position // the global tail: everything below has been counted on a majority
 	pending []pending     // [known, next)
+	bytes   int           // of their payloads
 	calls   []call        // appends not yet committed, in order of position
 	askers  map[Node]*asker
+	forgot  bool   // some asker who may ask again
+	heard   uint64 // Appends that have come
 	servers []follower
 	sealed  bool // a majority has said so: nothing is acknowledged any more
 	ref     uint64
@@ -50,6 +60,8 @@ type call struct {
 
 // asker is what is remembered of a client so that a request which comes twice is appended once.
 type asker struct {
+	last   uint64 // Append that has come from it, in the order of all
+	since  uint64 // what was before this Ref, and is not in seen, may have been forgotten
 	oldest uint64
 	seen   map[uint64]vlog.Position // first position by Ref
 }
@@ -74,6 +86,12 @@ func NewSequencer(cfg Config, o SequencerOptions) *Sequencer {
 	}
 	if o.Retry <= 0 {
 		o.Retry = 20
+	}
+	if o.PendingBytes <= 0 {
+		o.PendingBytes = 64 << 20
+	}
+	if o.Clients <= 0 {
+		o.Clients = 4096
 	}
 	s := &Sequencer{cfg: cfg, opts: o, next: 1, known: 1, askers: map[Node]*asker{}, servers: make([]follower, len(cfg.Servers))}
 	for i := range s.servers {
@@ -105,8 +123,17 @@ func (s *Sequencer) append(m Message, out *Output) {
 	a := s.askers[m.From]
 	if a == nil {
 		a = &asker{seen: map[uint64]vlog.Position{}}
+		if s.forgot {
+			a.since = m.Ref
+			if m.Again {
+				a.since++
+			}
+		}
 		s.askers[m.From] = a
+		s.forget(m.From)
 	}
+	s.heard++
+	a.last = s.heard
 	if m.Oldest > a.oldest {
 		a.oldest = m.Oldest
 		for ref := range a.seen {
@@ -127,17 +154,47 @@ func (s *Sequencer) append(m Message, out *Output) {
 		}
 		return // else it is under way
 	}
-	if s.sealed {
+	switch {
+	case s.sealed:
 		out.send(s.appended(m.From, m.Ref, Sealed, 0))
+		return
+	case m.Again && m.Ref < a.since && s.mistakes&mistakeTwice == 0:
+		out.send(s.appended(m.From, m.Ref, Refused, 0))
+		return
+	case s.bytes >= s.opts.PendingBytes:
 		return
 	}
 	a.seen[m.Ref] = s.next
 	s.calls = append(s.calls, call{from: m.From, ref: m.Ref, first: s.next, next: s.next + vlog.Position(len(m.Entries))})
 	for _, e := range m.Entries {
 		s.pending = append(s.pending, pending{payload: e})
+		s.bytes += len(e)
 		s.next++
 	}
 	s.advance(out) // an append of nothing is committed when what is before it is
+}
+
+// forget makes room for a client, if there are too many: an eighth of those that have nothing under way, the longest silent, are forgotten. Such a one
+// may still repeat a request whose answer was lost. It is told that nobody knows any more.
+func (s *Sequencer) forget(but Node) {
+	if len(s.askers) <= s.opts.Clients {
+		return
+	}
+	busy := map[Node]bool{but: true}
+	for _, c := range s.calls {
+		busy[c.from] = true
+	}
+	var silent []Node
+	for n := range s.askers {
+		if !busy[n] {
+			silent = append(silent, n)
+		}
+	}
+	slices.SortFunc(silent, func(a, b Node) int { return cmp.Compare(s.askers[a].last, s.askers[b].last) })
+	for _, n := range silent[:min(len(silent), 1+s.opts.Clients/8)] {
+		delete(s.askers, n)
+		s.forgot = true
+	}
 }
 
 // stored takes a server's answer.
@@ -194,6 +251,9 @@ func (s *Sequencer) advance(out *Output) {
 	n := 0
 	for n < len(s.pending) && bits.OnesCount64(s.pending[n].on) >= s.cfg.majority() {
 		n++
+	}
+	for i := range n {
+		s.bytes -= len(s.pending[i].payload)
 	}
 	clear(s.pending[:n])
 	s.pending = s.pending[n:]

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"math"
 	"slices"
 
 	"rebase/vlog"
@@ -13,9 +14,9 @@ import (
 // in order, each when the records before it are durable. That order is what makes the seal work: an entry
 // queued before the seal's record is on the disk no later than the seal is, so the tail that goes out with the seal covers it.
 type server struct {
-	host        *Host
-	loglet      uint64
-	incarnation uint64
+	host   *Host
+	key    Key
+	opened bool // its RecordOpen has been given out
 
 	held    []run         // positions on the disk, ascending; a gap holds nothing but committed entries
 	tail    vlog.Position // behind the last position on the disk
@@ -29,13 +30,14 @@ type server struct {
 	queuedTrim  vlog.Position
 	sealedKnown vlog.Position // a Known that came with a seal: believed when the seal is on the disk
 	waiting     []Message     // Waits not yet answered
+	soonest     vlog.Position // no Wait is for less
 }
 
 // run is the positions [first, next).
 type run struct{ first, next vlog.Position }
 
-func newServer(h *Host, loglet, incarnation uint64) *server {
-	return &server{host: h, loglet: loglet, incarnation: incarnation, tail: 1, trimmed: 1, known: 1, queuedTail: 1, queuedTrim: 1, sealedKnown: 1}
+func newServer(h *Host, k Key) *server {
+	return &server{host: h, key: k, tail: 1, trimmed: 1, known: 1, queuedTail: 1, queuedTrim: 1, sealedKnown: 1, soonest: math.MaxUint64}
 }
 
 // apply makes a record part of the synced state.
@@ -95,19 +97,15 @@ func (s *server) hear(m *Message, out *Output) {
 func (s *server) seal(out *Output) {
 	if !s.queuedSeal {
 		s.queuedSeal = true
-		s.host.write(out, Record{Kind: RecordSeal, Loglet: s.loglet})
+		s.write(out, Record{Kind: RecordSeal})
 	}
 }
 
 // step handles a message for this loglet.
 func (s *server) step(m Message, out *Output) {
-	if m.Kind == Store && m.Incarnation != s.incarnation && s.host.mistakes&mistakeAnySequencer == 0 {
-		out.send(s.reply(m, Message{Kind: Stored, Status: Refused}))
-		return
-	}
 	if m.Kind == Store && s.tail < m.Acked && s.host.mistakes&mistakeForgetAcked == 0 {
 		s.lost = true // at once, and for ever when it is on the disk
-		s.host.write(out, Record{Kind: RecordLost, Loglet: s.loglet})
+		s.write(out, Record{Kind: RecordLost})
 		return
 	}
 	s.hear(&m, out)
@@ -124,7 +122,7 @@ func (s *server) step(m Message, out *Output) {
 		// Never beyond what is committed: what is not might be repaired later. But beyond the own tail, if others have gone on.
 		if p := min(m.First, s.known); p > s.queuedTrim {
 			s.queuedTrim, s.queuedTail = p, max(s.queuedTail, p)
-			s.host.write(out, Record{Kind: RecordTrim, Loglet: s.loglet, Pos: p})
+			s.write(out, Record{Kind: RecordTrim, Pos: p})
 		}
 		s.host.after(s, m, out)
 	case Ask, Release, Forget:
@@ -136,9 +134,7 @@ func (s *server) step(m Message, out *Output) {
 		}
 		out.send(s.info(m))
 	case Wait:
-		if !slices.ContainsFunc(s.waiting, func(w Message) bool { return w.From == m.From && w.Ref == m.Ref }) {
-			s.waiting = append(s.waiting, m)
-		}
+		s.wait(m)
 	case Fetch:
 		s.fetch(m, out)
 	}
@@ -151,7 +147,7 @@ func (s *server) store(m Message, out *Output) {
 	r := Message{Kind: Stored, Status: OK, First: m.First, Next: m.First + vlog.Position(len(m.Entries))}
 	if s.queuedSeal && (s.host.mistakes&mistakeDuplicateOK == 0 || r.Next > s.queuedTail) {
 		r.Status = Sealed
-		s.host.answer(s.reply(m, r), out)
+		s.host.answer(s, s.reply(m, r), out)
 		return
 	}
 	if !s.take(m, out) {
@@ -163,7 +159,7 @@ func (s *server) store(m Message, out *Output) {
 		out.send(s.reply(m, r))
 		return
 	}
-	s.host.answer(s.reply(m, r), out)
+	s.host.answer(s, s.reply(m, r), out)
 }
 
 // take queues the entries of m that are new. An entry is taken if the one before it is here or known to be committed (section 4.2.1): so
@@ -178,7 +174,7 @@ func (s *server) take(m Message, out *Output) bool {
 			return false
 		}
 		s.queuedTail = p + 1
-		s.host.write(out, Record{Kind: RecordEntry, Loglet: s.loglet, Pos: p, Payload: e})
+		s.write(out, Record{Kind: RecordEntry, Pos: p, Payload: e})
 	}
 	return true
 }
@@ -202,19 +198,58 @@ func (s *server) info(m Message) Message {
 }
 
 func (s *server) reply(m, r Message) Message {
-	r.From, r.To, r.Ref, r.Loglet, r.Incarnation = m.To, m.From, m.Ref, m.Loglet, s.incarnation
+	r.From, r.To, r.Ref, r.Loglet, r.Incarnation = m.To, m.From, m.Ref, m.Loglet, m.Incarnation
 	r.Known, r.Bit = s.known, s.sealed
 	return r
 }
 
+// write queues a record of this loglet, and before the first of all that the loglet exists. Who has only been asked writes nothing: what it
+// knows without a record, that nothing is here, it will know after a crash too.
+func (s *server) write(out *Output, r Record) {
+	if !s.opened {
+		s.opened = true
+		s.host.write(out, Record{Kind: RecordOpen, Key: s.key})
+	}
+	r.Key = s.key
+	s.host.write(out, r)
+}
+
+// maxWaits bounds the Waits kept for a loglet. Clients die without a word; those that live repeat a Wait until it is answered, so any may be dropped.
+const maxWaits = 1024
+
+// wait keeps a Wait, in place of those that its sender has given up, and of the oldest if there are too many.
+func (s *server) wait(m Message) {
+	known := false
+	s.waiting = slices.DeleteFunc(s.waiting, func(w Message) bool {
+		if w.From != m.From {
+			return false
+		}
+		known = known || w.Ref == m.Ref
+		return w.Ref < m.Oldest
+	})
+	if known {
+		return
+	}
+	if len(s.waiting) >= maxWaits {
+		s.waiting = slices.Delete(s.waiting, 0, 1)
+	}
+	s.waiting = append(s.waiting, m)
+	s.soonest = min(s.soonest, m.First)
+}
+
 // wake answers the Waits that are due.
 func (s *server) wake(out *Output) {
+	if len(s.waiting) == 0 || !s.sealed && s.known < s.soonest {
+		return
+	}
 	kept := s.waiting[:0]
+	s.soonest = math.MaxUint64
 	for _, w := range s.waiting {
 		if s.sealed || s.known >= w.First {
 			out.send(s.info(w))
 		} else {
 			kept = append(kept, w)
+			s.soonest = min(s.soonest, w.First)
 		}
 	}
 	clear(s.waiting[len(kept):])
