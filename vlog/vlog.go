@@ -104,6 +104,9 @@ type LogletSpec struct {
 	// ID numbers the Loglets of a chain, rising with every reconfiguration and never used twice. A Provider makes it
 	// part of the Loglet's name, so that a chain may name two Loglets of the same Config.
 	ID uint64
+	// Stripe tells apart the Loglets of which one of ID is made (package striped): the k-th is Stripe k, and a Loglet that stands for itself
+	// is Stripe 0. A Provider makes it part of the Loglet's name, beside ID.
+	Stripe uint8
 	// Config is the Provider's own, opaque to the chain. With Create it is a wish, in a form of the Provider's own, or the Config of the segment before,
 	// when a log that was left sealed rolls forward: a Provider that knows better (one of those servers is dead) does what it can,
 	// and the Loglet tells what it came to (Configured).
