@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,16 +23,35 @@ import (
 // the second call returns what the first has made. Call Cleanup in TestMain.
 func Build() (string, error) {
 	build.once.Do(func() {
+		if build.bin = os.Getenv(binaryVariable); build.bin != "" {
+			return
+		}
 		if build.dir, build.err = os.MkdirTemp("", "rebase-harness"); build.err != nil {
 			return
 		}
 		build.bin = filepath.Join(build.dir, "rebase")
-		out, err := exec.Command("go", "build", "-o", build.bin, "rebase/cmd/rebase").CombinedOutput()
-		if err != nil {
-			build.err = fmt.Errorf("go build: %w\n%s", err, out)
-		}
+		build.err = compile(build.bin)
 	})
 	return build.bin, build.err
+}
+
+// BuildVersion compiles a server that says it is of another version.
+func BuildVersion(t testing.TB, version string) (bin string) {
+	t.Helper()
+	bin = filepath.Join(t.TempDir(), "rebase-"+version)
+	if err := compile(bin, "-ldflags", "-X main.version="+version); err != nil {
+		t.Fatal(err)
+	}
+	return bin
+}
+
+func compile(bin string, flags ...string) error {
+	args := append(append([]string{"build", "-o", bin}, flags...), "rebase/cmd/rebase")
+	out, err := exec.Command("go", args...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return nil
 }
 
 // Cleanup removes what Build has made.
@@ -51,10 +71,11 @@ var build struct {
 type Server struct {
 	Addr string // host:port
 
-	cmd    *exec.Cmd
-	output *tail
-	exited chan struct{}
-	err    error // of the process, once it has exited
+	cmd       *exec.Cmd
+	output    *tail
+	listening chan string
+	exited    chan struct{}
+	err       error // of the process, once it has exited
 }
 
 // startTime bounds a start, replay included.
@@ -76,20 +97,48 @@ func (e *StartError) Error() string {
 
 func (e *StartError) Unwrap() error { return ErrNotStarted }
 
+// Command is a server process that is to be started.
+type Command struct {
+	Bin  string   // the server; "" is the one that Build makes
+	On   []string // what its command line begins with, such as Network.On
+	Args []string
+	Env  []string  // further variables
+	Log  io.Writer // gets what it writes to standard error, too; may be nil
+}
+
 // Start runs "rebase serve" on a data folder with further flags, on a free port, and
 // returns when it listens. The process is killed when the test ends, if not before.
 func Start(t testing.TB, data string, flags ...string) (*Server, error) {
 	t.Helper()
+	s, err := Launch(t, Command{Args: append([]string{"serve", "--listen", "127.0.0.1:0", "--data", data}, flags...)})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Listening(startTime); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Launch starts a server and does not wait for it. The process is killed when the test ends, if not before.
+func Launch(t testing.TB, c Command) (*Server, error) {
+	t.Helper()
 	if runtime.GOOS != "linux" {
 		t.Skip("needs /proc and signals as Linux has them")
 	}
-	bin, err := Build()
-	if err != nil {
-		t.Fatal(err)
+	if c.Bin == "" {
+		var err error
+		if c.Bin, err = Build(); err != nil {
+			t.Fatal(err)
+		}
 	}
-	args := append([]string{"serve", "--listen", "127.0.0.1:0", "--data", data}, flags...)
-	s := &Server{cmd: exec.Command(bin, args...), output: new(tail), exited: make(chan struct{})}
+	line := append(append(slices.Clone(c.On), c.Bin), c.Args...)
+	s := &Server{cmd: exec.Command(line[0], line[1:]...), output: new(tail), listening: make(chan string, 1), exited: make(chan struct{})}
 	s.cmd.Stderr = s.output
+	if c.Log != nil {
+		s.cmd.Stderr = io.MultiWriter(s.output, c.Log)
+	}
+	s.cmd.Env = append(os.Environ(), c.Env...)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	stdout, err := s.cmd.StdoutPipe()
 	if err != nil {
@@ -99,27 +148,32 @@ func Start(t testing.TB, data string, flags ...string) (*Server, error) {
 		return nil, err
 	}
 	t.Cleanup(s.Kill)
-	listening := make(chan string, 1)
 	go func() {
 		lines := bufio.NewScanner(stdout)
 		for lines.Scan() {
 			if url, ok := strings.CutPrefix(lines.Text(), "listening on http://"); ok {
-				listening <- url
+				s.listening <- url
 			}
 		}
 		io.Copy(io.Discard, stdout)
 		s.err = s.cmd.Wait()
 		close(s.exited)
 	}()
+	return s, nil
+}
+
+// Listening waits until a server that was launched listens, and sets Addr. To be called once. A server that
+// takes too long is ended.
+func (s *Server) Listening(patience time.Duration) error {
 	select {
-	case s.Addr = <-listening:
-		return s, nil
+	case s.Addr = <-s.listening:
+		return nil
 	case <-s.exited:
-		return nil, &StartError{s.cmd.ProcessState.ExitCode(), s.output.String()}
-	case <-time.After(startTime):
+		return &StartError{s.cmd.ProcessState.ExitCode(), s.output.String()}
+	case <-time.After(patience):
 		s.cmd.Process.Signal(syscall.SIGQUIT) // which makes it say where it stands
 		<-s.exited
-		return nil, fmt.Errorf("%w within %v\n%s", ErrNotStarted, startTime, s.output)
+		return fmt.Errorf("%w within %v\n%s", ErrNotStarted, patience, s.output)
 	}
 }
 
@@ -176,6 +230,9 @@ func (s *Server) Stop(ctx context.Context) error {
 		return fmt.Errorf("the server does not end: %w", context.Cause(ctx))
 	}
 }
+
+// PID is the process's number.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
 
 // Exited is closed when the process has ended.
 func (s *Server) Exited() <-chan struct{} { return s.exited }
