@@ -226,10 +226,14 @@ func (l *Loglet) Close() error {
 	return nil
 }
 
-// Remove implements vlog.Remover: the log servers forget this loglet and those with smaller numbers, which the chain has dropped before it. A
-// server that does not hear it now is told again when a later loglet of the chain is opened.
+// Remove implements vlog.Remover: the log servers drop this loglet. One that does not hear it now hears of it when a later loglet of the chain is
+// opened after the chain has no older one.
 func (l *Loglet) Remove(context.Context) error {
-	l.send(forget(l.cfg, l.cfg.Loglet+1))
+	var out []core.Message
+	for _, m := range l.cfg.Servers {
+		out = append(out, core.Message{Kind: core.Drop, To: m.Node, Disk: m.Disk, Loglet: l.cfg.Loglet, Incarnation: l.cfg.Incarnation})
+	}
+	l.send(out)
 	return l.Close()
 }
 

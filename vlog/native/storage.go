@@ -35,6 +35,7 @@ type memory struct {
 type memoryLoglet struct {
 	trimmed      vlog.Position
 	sealed, lost bool
+	over         bool
 	entries      map[vlog.Position][]byte
 }
 
@@ -71,6 +72,8 @@ func (m *memory) Append(records []core.Record) error {
 			l.sealed = true
 		case core.RecordLost:
 			l.lost = true
+		case core.RecordDrop:
+			l.over, l.entries = true, nil
 		case core.RecordTrim:
 			l.trimmed = max(l.trimmed, r.Pos)
 			maps.DeleteFunc(l.entries, func(p vlog.Position, _ []byte) bool { return p < l.trimmed })
@@ -97,6 +100,9 @@ func (m *memory) Replay(take func(core.Record)) error {
 		}
 		if l.lost {
 			take(core.Record{Kind: core.RecordLost, Key: k})
+		}
+		if l.over {
+			take(core.Record{Kind: core.RecordDrop, Key: k})
 		}
 	}
 	return nil

@@ -40,6 +40,7 @@ type walLoglet struct {
 	opened       bool
 	trimmed      vlog.Position
 	sealed, lost bool
+	over         bool
 	runs         []walRun // ascending
 }
 
@@ -141,7 +142,7 @@ func decodeRecord(b []byte) (r core.Record, ok bool) {
 		return r, true
 	case core.RecordTrim:
 		return r, len(r.Payload) == 0
-	case core.RecordOpen, core.RecordSeal, core.RecordLost, core.RecordLow, walIdentity:
+	case core.RecordOpen, core.RecordSeal, core.RecordLost, core.RecordLow, core.RecordDrop, walIdentity:
 		return r, r.Pos == 0 && len(r.Payload) == 0
 	}
 	return r, false
@@ -182,6 +183,9 @@ func (w *wal) apply(r core.Record, at vlog.Position) (freed bool) {
 		l.sealed = true
 	case core.RecordLost:
 		l.lost = true
+	case core.RecordDrop:
+		l.over, l.runs = true, nil
+		return true
 	case core.RecordEntry:
 		if n := len(l.runs); n > 0 && l.runs[n-1].first+l.runs[n-1].n == r.Pos && l.runs[n-1].at+l.runs[n-1].n == at {
 			l.runs[n-1].n++
@@ -299,6 +303,9 @@ func (w *wal) state(entries bool) []core.Record {
 		}
 		if l.lost {
 			out = append(out, core.Record{Kind: core.RecordLost, Key: k})
+		}
+		if l.over {
+			out = append(out, core.Record{Kind: core.RecordDrop, Key: k})
 		}
 	}
 	return out

@@ -188,9 +188,16 @@ func TestWALAgainstMemory(t *testing.T) {
 						records = append(records, core.Record{Kind: core.RecordOpen, Key: id})
 						next[id] = 1
 					}
-					switch rapid.IntRange(0, 12).Draw(rt, "kind") {
+					kind := rapid.IntRange(0, 13).Draw(rt, "kind")
+					if next[id] >= 100 && kind > 3 {
+						continue
+					}
+					switch kind {
 					case 0:
 						records = append(records, core.Record{Kind: core.RecordSeal, Key: id})
+					case 13:
+						records = append(records, core.Record{Kind: core.RecordDrop, Key: id})
+						next[id] = 100 // nothing is written to it any more
 					case 1, 2:
 						p := vlog.Position(rapid.IntRange(1, int(next[id])).Draw(rt, "trim"))
 						records = append(records, core.Record{Kind: core.RecordTrim, Key: id, Pos: p})

@@ -314,6 +314,17 @@ func (c *Client) answered(o *op, m Message, out *Output) {
 func (c *Client) heard(o *op, m Message, out *Output) {
 	i := c.cfg.index(m.From)
 	bit := uint64(1) << i
+	if m.Status == Over && (m.Kind == Info || m.Kind == Fetched) {
+		// The chain has left this loglet behind, or never had it. What there is to know of it is that it is sealed.
+		switch o.phase {
+		case asking, collecting, repairing:
+			c.done(o, out, Result{Tail: vlog.Tail{Next: max(c.known, o.end), Sealed: true}})
+			return
+		case trimming:
+			c.done(o, out, Result{First: o.from})
+			return
+		}
+	}
 	switch o.phase {
 	case sealing:
 		if m.Kind == Info && m.Bit {

@@ -111,9 +111,9 @@ func (h *Host) Step(m Message) (out Output) {
 	return out
 }
 
-// over answers for a loglet that was trimmed as a whole: sealed, and nothing of it left.
+// over answers for a loglet that was dropped, or trimmed as a whole: sealed, and nothing of it left.
 func (h *Host) over(m Message, out *Output) {
-	r := Message{From: m.To, To: m.From, Ref: m.Ref, Loglet: m.Loglet, Incarnation: m.Incarnation, Bit: true, Kind: Info, First: m.First, Next: m.First}
+	r := Message{From: m.To, To: m.From, Ref: m.Ref, Loglet: m.Loglet, Incarnation: m.Incarnation, Bit: true, Kind: Info, Status: Over, First: m.First, Next: m.First}
 	switch m.Kind {
 	case Store:
 		r.Kind, r.Status = Stored, Sealed

@@ -131,6 +131,9 @@ const (
 	Fetched
 	// Forget tells a server that all loglets of Loglet's chain with numbers below it are sealed and trimmed for good. Answered by Info.
 	Forget
+	// Drop tells a server that this loglet alone is over, sealed and trimmed for good, whatever its number: another has taken its place in the
+	// chain, or it was made for a chain that was never stored. Answered by Info.
+	Drop
 )
 
 // Status is the result in Appended and Stored.
@@ -143,6 +146,8 @@ const (
 	Gap
 	// Refused: the sequencer has forgotten this client, and cannot tell whether it has appended before what comes as a repetition.
 	Refused
+	// Over, in Info and Fetched: the server knows the loglet to be sealed and trimmed for good, and has nothing of it any more.
+	Over
 )
 
 // Message is what machines send to each other. Known and Sealed are in every one.
@@ -190,6 +195,7 @@ const (
 	RecordTrim             // entries below Pos are forgotten
 	RecordLost             // the server has lost what it once acknowledged and takes part in nothing
 	RecordLow              // loglets of Loglet's chain with numbers below it are over; no Incarnation
+	RecordDrop             // the loglet is over; all that is kept is that it was there
 )
 
 // Record is a change of a log server's disk. Records of all loglets of a server are one sequence.

@@ -22,11 +22,13 @@ type server struct {
 	tail    vlog.Position // behind the last position on the disk
 	sealed  bool
 	lost    bool
+	over    bool // dropped
 	trimmed vlog.Position
 	known   vlog.Position
 
 	queuedTail  vlog.Position
 	queuedSeal  bool
+	queuedOver  bool
 	queuedTrim  vlog.Position
 	sealedKnown vlog.Position // a Known that came with a seal: believed when the seal is on the disk
 	waiting     []Message     // Waits not yet answered
@@ -64,13 +66,15 @@ func (s *server) apply(r Record) {
 		}
 	case RecordLost:
 		s.lost = true
+	case RecordDrop:
+		s.over, s.sealed, s.held = true, true, nil
 	}
 }
 
 // settle brings the queued state in line with the synced one after a restart. What is trimmed was committed; without that, a repair
 // would look for entries that nobody has any more.
 func (s *server) settle() {
-	s.queuedTail, s.queuedSeal, s.queuedTrim = s.tail, s.sealed, s.trimmed
+	s.queuedTail, s.queuedSeal, s.queuedTrim, s.queuedOver = s.tail, s.sealed, s.trimmed, s.over
 	if s.host.mistakes&mistakeTrimUnknown == 0 {
 		s.known = max(s.known, s.trimmed)
 	}
@@ -108,8 +112,16 @@ func (s *server) step(m Message, out *Output) {
 		s.write(out, Record{Kind: RecordLost})
 		return
 	}
+	if s.queuedOver {
+		s.host.over(m, out)
+		return
+	}
 	s.hear(&m, out)
 	switch m.Kind {
+	case Drop:
+		s.queuedOver, s.queuedSeal = true, true
+		s.write(out, Record{Kind: RecordDrop})
+		s.host.over(m, out)
 	case Store:
 		s.store(m, out)
 	case Repair:

@@ -246,7 +246,7 @@ func (w *world) deliver(i int) {
 	}
 }
 
-var kindNames = [...]string{"", "Append", "Appended", "Store", "Stored", "Release", "Ask", "Wait", "Seal", "Trim", "Repair", "Info", "Fetch", "Fetched", "Forget"}
+var kindNames = [...]string{"", "Append", "Appended", "Store", "Stored", "Release", "Ask", "Wait", "Seal", "Trim", "Repair", "Info", "Fetch", "Fetched", "Forget", "Drop"}
 
 func describe(m Message) string {
 	return fmt.Sprintf("%d>%d %s ref %d known %d bit %v status %d first %d next %d tail %d trimmed %d %q", m.From, m.To, kindNames[m.Kind], m.Ref, m.Known, m.Bit,
