@@ -1,0 +1,77 @@
+package cluster
+
+import "time"
+
+// suspicion tells who is alive from when they were last heard. Like decide it knows no clock.
+type suspicion struct {
+	suspectAfter time.Duration // of silence
+	trustAfter   time.Duration // of being heard, for one that was suspected
+	last         time.Time     // of the last look
+	grace        time.Time     // until then nobody is newly suspected
+	nodes        map[NodeID]*pulse
+}
+
+type pulse struct {
+	heard   time.Time // when the node was last heard; when it was first asked for, if never
+	suspect bool
+	since   time.Time // when suspect became what it is
+	hearing time.Time // since when a suspected one is heard again
+}
+
+func newSuspicion(suspectAfter, trustAfter time.Duration) *suspicion {
+	return &suspicion{suspectAfter: suspectAfter, trustAfter: trustAfter, nodes: map[NodeID]*pulse{}}
+}
+
+// tick begins a look. If the last one is long ago, this process itself was not running: then nobody can be blamed for silence.
+func (s *suspicion) tick(now time.Time) {
+	if !s.last.IsZero() && now.Sub(s.last) > s.suspectAfter/2 {
+		s.grace = now.Add(s.suspectAfter)
+	}
+	s.last = now
+}
+
+// look returns whether a node is alive, and since when it is so. heard is zero for one that was never heard: it is given the same time to be
+// heard as the others.
+func (s *suspicion) look(id NodeID, heard time.Time) (alive bool, since time.Time) {
+	now := s.last
+	p := s.nodes[id]
+	if p == nil {
+		p = &pulse{heard: now, since: now}
+		s.nodes[id] = p
+	}
+	if heard.After(p.heard) {
+		p.heard = heard
+	}
+	silent := now.Sub(p.heard) > s.suspectAfter
+	switch {
+	case !p.suspect && silent && now.After(s.grace):
+		p.suspect, p.since, p.hearing = true, now, time.Time{}
+	case p.suspect && silent:
+		p.hearing = time.Time{}
+	case p.suspect && p.hearing.IsZero():
+		p.hearing = now
+	case p.suspect && now.Sub(p.hearing) >= s.trustAfter:
+		p.suspect, p.since = false, now
+	}
+	return !p.suspect, p.since
+}
+
+// limiter slows down what is repeated: each reconfiguration costs a seal, and a detector that is wrong once is wrong again.
+type limiter struct {
+	first, most time.Duration // pauses
+	calm        time.Duration // after which it begins anew
+	pause       time.Duration
+	used, next  time.Time
+}
+
+func (l *limiter) allows(now time.Time) bool { return !now.Before(l.next) }
+
+func (l *limiter) use(now time.Time) {
+	switch {
+	case l.used.IsZero() || now.Sub(l.used) > l.calm:
+		l.pause = l.first
+	default:
+		l.pause = min(2*l.pause, l.most)
+	}
+	l.used, l.next = now, now.Add(l.pause)
+}
