@@ -2,6 +2,7 @@ package db
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -37,7 +38,18 @@ func (d *DB) applyLoop(ctx context.Context) {
 func (d *DB) applyUpTo(ctx context.Context, next vlog.Position) error {
 	entries, err := d.vlog.Read(ctx, d.applied+1, next, readBytes)
 	if err != nil {
+		var trimmed *vlog.TrimmedError
+		if errors.As(err, &trimmed) {
+			return &TooOldError{Applied: uint64(d.applied), First: uint64(trimmed.First)}
+		}
 		return err
+	}
+	if len(entries) == 0 && d.replicated {
+		// Nothing is at these positions, and nothing will be.
+		d.barrier.Lock()
+		d.applied = next - 1
+		d.barrier.Unlock()
+		d.reached.set(next - 1)
 	}
 	for len(entries) > 0 {
 		n, err := d.applyGroup(entries)
@@ -70,7 +82,7 @@ func (d *DB) applyGroup(entries []vlog.Entry) (n int, err error) {
 
 // applyEntry decides one entry, tells the observer, and answers the proposer.
 func (d *DB) applyEntry(e vlog.Entry) error {
-	if e.Pos != d.applied+1 {
+	if e.Pos <= d.applied || !d.replicated && e.Pos != d.applied+1 { // a cluster's log may leave out positions
 		return fmt.Errorf("the log gave it after entry %d", d.applied)
 	}
 	h, body, err := vlog.DecodeEnvelope(e.Payload)
@@ -87,6 +99,14 @@ func (d *DB) applyEntry(e vlog.Entry) error {
 		return err
 	}
 	d.applied = e.Pos
+	switch op.Kind {
+	case opEndOther:
+		d.hasEnded(o.replayOf.session)
+	case opDigest:
+		if !res.Replayed && res.Err == nil {
+			d.takeDigest(uint64(e.Pos))
+		}
+	}
 	d.stats.count(op, &res)
 	if res.Replayed {
 		d.log.Info("a write that was sent again was not applied again", "session", id, "seq", h.Seq, "path", "/"+string(op.Path), "namespace", op.NS)
@@ -102,5 +122,6 @@ func (d *DB) applyEntry(e vlog.Entry) error {
 	if w, ok := d.prop.answered(id, h.Seq); ok {
 		w.answer(res)
 	}
+	d.reached.set(e.Pos)
 	return nil
 }

@@ -27,6 +27,8 @@ const (
 	flagIf
 	flagCaller
 	flagSession
+	flagOwner
+	flagOwned
 )
 
 // origin is what an entry says of its proposal beside the operation itself.
@@ -40,6 +42,11 @@ type origin struct {
 	named     bool
 	caller    *Caller
 	ofSession bool
+
+	// owned says that the session is one of a node of a cluster. begins says that this is its first entry, which names
+	// the owner.
+	owned, begins bool
+	owner         owner
 }
 
 // writeRef names a write: the Seq-th proposal of a session.
@@ -86,6 +93,12 @@ func appendOp(dst []byte, op *Op, o origin) []byte {
 	if o.ofSession {
 		flags |= flagSession
 	}
+	switch {
+	case o.begins:
+		flags |= flagOwner
+	case o.owned:
+		flags |= flagOwned
+	}
 	dst = binary.AppendUvarint(append(dst, codecVersion, byte(op.Kind)), flags)
 	dst = binary.AppendVarint(dst, o.now)
 	dst = appendString(dst, op.NS)
@@ -120,6 +133,9 @@ func appendOp(dst []byte, op *Op, o origin) []byte {
 	}
 	if o.named {
 		dst = appendCaller(dst, o.caller)
+	}
+	if o.begins {
+		dst = appendOwner(dst, o.owner)
 	}
 	return dst
 }
@@ -174,6 +190,10 @@ func decodeOp(b []byte) (op *Op, o origin, err error) {
 	if flags&flagCaller != 0 {
 		o.named, o.caller = true, r.caller()
 	}
+	if flags&flagOwner != 0 {
+		o.begins, o.owner = true, r.owner()
+	}
+	o.owned = flags&(flagOwner|flagOwned) != 0
 	if r.err == nil && len(r.b) > 0 {
 		r.err = fmt.Errorf("%d bytes are left behind the entry's end", len(r.b))
 	}

@@ -73,10 +73,7 @@ func (d *DB) logConfirmations() {
 }
 
 func (d *DB) proposeConfirmations(updates []Update) {
-	d.server.mu.Lock()
-	defer d.server.mu.Unlock()
-	d.server.accepted++
-	d.server.enqueue(&Op{Kind: opConfirm, Updates: updates}, nil, func(Result) {})
+	d.asServer(&Op{Kind: opConfirm, Updates: updates}, nil, func(Result) {})
 }
 
 // takeConfirmation returns what the session has confirmed, if it has been idle since proposal

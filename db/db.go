@@ -43,6 +43,15 @@ type Options struct {
 	// and how long that took: decide, store, tell the observer and answer. It is called on the
 	// apply goroutine, during Open's replay too, and must not block.
 	OnApply func(entries int, took time.Duration)
+
+	// Replicated says that others append to the log too: reads can be made strong (Sync), and the log may leave out positions.
+	Replicated bool
+	// Node and Incarnation are in whose name the sessions of this database are begun. A node of a cluster has a number
+	// of its own, which is not 0, and gives every Open another incarnation. A single server leaves both 0.
+	Node, Incarnation uint64
+	// OnDigest, if not nil, is told the digests that ProposeDigest asks for, on a goroutine of their own: sum is that of the state
+	// right after the entry at pos. See [store.Snapshot.Digest].
+	OnDigest func(pos uint64, sum [32]byte)
 }
 
 // DB is an open database: all namespaces of one log. It is safe for concurrent use.
@@ -54,8 +63,14 @@ type DB struct {
 	log      *slog.Logger
 	onApply  func(entries int, took time.Duration)
 
+	replicated bool
+	self       owner
+	onDigest   func(pos uint64, sum [32]byte)
+	digesting  atomic.Bool
+
 	lastTime atomic.Int64
-	server   *Session // of callers without a session of their own
+	server   atomic.Pointer[Session] // of callers without a session of their own
+	serverMu sync.Mutex              // held to begin another
 
 	sessionsMu sync.Mutex
 	sessions   map[SessionID]*Session
@@ -65,24 +80,33 @@ type DB struct {
 	machine *machine
 	applied vlog.Position
 
+	reached reached
+	tails   tailChecks
+	ends    sessionEnds
+
 	watchers map[string][]func(*Change) // by namespace; guarded by the barrier
 
 	prop     proposer
 	confirms confirmer
 	failOnce sync.Once
-	failed   chan struct{} // closed when the database can no longer go on
-	failure  error         // set before failed is closed
+	failed   chan struct{}   // closed when the database can no longer go on
+	failure  error           // set before failed is closed
+	run      context.Context // ends with the database; nil while Open replays the log
 	cancel   context.CancelFunc
 	done     sync.WaitGroup
 	stats    counters
 }
 
 // Open brings the store forward to the log's tail and begins to take operations. Sessions that
-// were alive when the server last ended are ended now: their onDisconnect operations run.
+// were alive when the server last ended are ended now: their onDisconnect operations run. In a cluster those are the sessions of
+// earlier incarnations of this node, and those from when there was no cluster.
 // The log and the store stay the caller's to close, after Close.
+//
+// Open waits for as long as the log does. If the log has forgotten what the store lacks the error is a *TooOldError.
 func Open(ctx context.Context, o Options) (*DB, error) {
 	d := &DB{
 		vlog: o.Log, store: o.Store, observer: o.Observer, clock: o.Now, log: o.Logger, onApply: o.OnApply,
+		replicated: o.Replicated, self: owner{o.Node, o.Incarnation}, onDigest: o.OnDigest,
 		sessions: map[SessionID]*Session{},
 		watchers: map[string][]func(*Change){},
 		failed:   make(chan struct{}),
@@ -101,12 +125,11 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if err := d.recover(ctx); err != nil {
 		return nil, err
 	}
-	run, cancel := context.WithCancel(context.Background())
-	d.cancel = cancel
+	d.run, d.cancel = context.WithCancel(context.Background())
+	d.server.Store(d.newSession("", Root))
 	d.done.Add(2)
-	go d.applyLoop(run)
-	go d.proposeLoop(run)
-	d.server = d.NewSession("", "", Root)
+	go d.applyLoop(d.run)
+	go d.proposeLoop(d.run)
 	if err := d.endLeftSessions(ctx); err != nil {
 		d.Close(ctx)
 		return nil, err
@@ -127,9 +150,8 @@ func (d *DB) recover(ctx context.Context) error {
 	begin, from := time.Now(), d.applied
 	for d.applied+1 < tail.Next {
 		if err := d.applyUpTo(ctx, tail.Next); err != nil {
-			var trimmed *vlog.TrimmedError
-			if errors.As(err, &trimmed) {
-				return fmt.Errorf("the store has applied entry %d, but the log begins at %d: the store is too old; restore a newer one", d.applied, trimmed.First)
+			if errors.Is(err, ErrTooOld) {
+				return err
 			}
 			return fmt.Errorf("replay: %w", err)
 		}
@@ -142,6 +164,10 @@ func (d *DB) recover(ctx context.Context) error {
 
 // endLeftSessions ends the sessions that the last run of the server left alive.
 func (d *DB) endLeftSessions(ctx context.Context) error {
+	if d.self.node != 0 {
+		_, err := d.endSessions(ctx, func(o owner) bool { return o.node == d.self.node || o.node == 0 })
+		return err
+	}
 	var left []SessionID
 	err := d.store.ScanMeta([]byte{recSession}, func(key, _ []byte) bool {
 		left = append(left, SessionID(key[1:]))
@@ -188,6 +214,7 @@ func (d *DB) Close(ctx context.Context) error {
 	}
 	d.fail(ErrClosed)
 	d.cancel()
+	d.tails.close()
 	d.done.Wait()
 	if cause := d.Err(); err == nil && !errors.Is(cause, ErrClosed) {
 		err = cause
@@ -229,7 +256,13 @@ func (d *DB) Watch(ns string, f func(c *Change)) {
 func (d *DB) Do(ctx context.Context, op *Op) Result {
 	switch op.Kind {
 	case OpSet, OpMerge, OpSetRules:
-		return d.server.Do(ctx, op)
+		for {
+			res := d.serverSession().Do(ctx, op)
+			if !errors.Is(res.Err, ErrSessionEnded) {
+				return res
+			}
+			// Another node took this one for dead, and has ended the session. The operation was not applied, and never will be.
+		}
 	}
 	return Result{Err: invalidf("kind %d needs a session", op.Kind)}
 }

@@ -19,6 +19,7 @@ type machine struct {
 	rules    ruleTable
 	looks    looks
 	ended    int // how many e records there are
+	fenced   int // how many x records there are
 	scratch  []byte
 }
 
@@ -59,6 +60,9 @@ func newMachine(s *store.Store) (*machine, error) {
 			return nil, err
 		}
 	}
+	if err := s.ScanMeta([]byte{recFenced}, func(_, _ []byte) bool { m.fenced++; return true }); err != nil {
+		return nil, err
+	}
 	return m, s.ScanMeta([]byte{recEnded}, func(_, _ []byte) bool { m.ended++; return true })
 }
 
@@ -88,12 +92,24 @@ func (m *machine) apply(pos uint64, id SessionID, seq uint64, op *Op, o origin) 
 		return Result{}, nil, err
 	}
 	res := Result{Pos: pos, Time: o.now}
+	// An entry that does not begin its session, and finds none, comes so late that the end of the session is forgotten.
+	late := o.owned && !o.begins && !s.stored
+	if o.begins && !s.stored && s.endedAt == 0 {
+		s.owner = o.owner
+	}
 	if op.Kind == opResumeSession {
 		return res, nil, m.resume(pos, s, o)
 	}
-	if seq <= s.lastSeq || s.endedAt != 0 {
-		// The log holds the entry twice, as it may after a switch of its loglet.
-		res.Replayed = true
+	if seq <= s.lastSeq || s.endedAt != 0 || late {
+		if late {
+			delete(m.sessions, id)
+		}
+		if o.owned && seq > s.lastSeq {
+			res.Err = ErrSessionEnded // by another, or this would not come behind the end
+		} else {
+			// The log holds the entry twice, as it may after a switch of its loglet.
+			res.Replayed = true
+		}
 		b := m.store.NewBatch()
 		return res, nil, b.Commit(pos)
 	}
@@ -127,7 +143,7 @@ func (m *machine) apply(pos uint64, id SessionID, seq uint64, op *Op, o origin) 
 		s.tail = append(s.tail, tailEntry{seq, op.Fingerprint, res.Err == nil})
 	}
 	if op.Kind == opEndSession {
-		err = m.end(b, s, o.now)
+		err = m.end(b, s, o.now, recDone)
 	} else {
 		err = m.save(b, s)
 	}
@@ -199,6 +215,10 @@ func (m *machine) decide(b *store.Batch, s *sessionState, op *Op, o origin, res 
 		return nil, nil
 	case opEndSession:
 		return m.runQueue(b, s, o, res)
+	case opEndOther:
+		return m.endOther(b, s, op, o, res)
+	case opDigest:
+		return nil, nil
 	}
 	res.Err = invalidf("unknown kind %d", op.Kind)
 	return nil, nil
@@ -459,7 +479,7 @@ func shallow(r store.Reader, ns string, p tree.Path) (*tree.Node, error) {
 // isReplay tells whether the entry is a write that the log had before, and whether it was
 // applied then; it consumes the memory of that write.
 func (m *machine) isReplay(b *store.Batch, s *sessionState, op *Op, o origin) (matched, applied bool, err error) {
-	if o.replayOf == nil {
+	if o.replayOf == nil || op.Kind == opEndOther {
 		return false, false, nil
 	}
 	old, ok, err := m.peek(o.replayOf.session)
@@ -524,8 +544,9 @@ func rewriteChunk(b *store.Batch, s *sessionState, chunk uint64) {
 	b.SetMeta(tailKey(s.id, chunk), s.appendChunk(nil, s.tail[lo:hi]))
 }
 
-// end closes the session: what it queued has been written by decide.
-func (m *machine) end(b *store.Batch, s *sessionState, now int64) error {
+// end closes the session: what it queued has been written by decide. done is the kind of record that remembers one of which there is nothing
+// else to remember.
+func (m *machine) end(b *store.Batch, s *sessionState, now int64, done byte) error {
 	delete(m.sessions, s.id)
 	s.dropConfirmed()
 	_, writes, err := m.collect(s, maxLinks)
@@ -537,7 +558,10 @@ func (m *machine) end(b *store.Batch, s *sessionState, now int64) error {
 		s.forget(b)
 		s.previous = SessionID{}
 		s.saveHead(b)
-		b.SetMeta(endedKey(recDone, s.endedAt, s.id), []byte{})
+		b.SetMeta(endedKey(done, s.endedAt, s.id), []byte{})
+		if done == recFenced {
+			m.fenced++
+		}
 		return m.expire(b, now)
 	}
 	if err := m.save(b, s); err != nil {
@@ -568,6 +592,14 @@ func (m *machine) expire(b *store.Batch, now int64) error {
 	done, err := m.oldest(recDone, func(at int64, _ int) bool { return at <= now-doneTTL })
 	if err != nil {
 		return err
+	}
+	if m.fenced > 0 {
+		fenced, err := m.oldest(recFenced, func(at int64, n int) bool { return at <= now-fencedTTL || m.fenced-n > maxFenced })
+		if err != nil {
+			return err
+		}
+		m.fenced -= len(fenced)
+		done = append(done, fenced...)
 	}
 	for _, key := range append(old, done...) {
 		b.SetMeta(recordKey(recSession, SessionID(key[9:])), nil)

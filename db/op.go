@@ -35,6 +35,10 @@ const (
 	opConfirm
 	// opRefused stands for a write that was refused whatever the state is, so that its client finds it among its writes; see refuse.go.
 	opRefused
+	// opEndOther ends another session than the proposer's; see owner.go.
+	opEndOther
+	// opDigest has every replica compute the digest of its state; see digest.go.
+	opDigest
 )
 
 // Update is one part of a merge: the node at Path, relative to the operation's,
@@ -109,6 +113,8 @@ type Result struct {
 	// Replayed tells that the write had been applied before and was not
 	// applied again.
 	Replayed bool
+
+	ended bool // by an opEndOther: it was this entry that ended the session
 }
 
 // Errors of operations.
@@ -119,13 +125,31 @@ var (
 	ErrNoNode = errors.New("a node that does not exist cannot have a priority")
 )
 
-// Errors of a database or session that no longer takes operations. ErrClosed also says that the
+// Errors of a database or session that no longer takes operations. ErrSessionEnded also says that somebody else has ended the session
+// before the operation came up in the log: it was not applied, and never will be. ErrClosed also says that the
 // database has failed while the operation was under way, and is then joined with the cause: the
 // operation may have been applied, or be applied by a restart.
 var (
 	ErrClosed       = errors.New("the database is closed")
 	ErrSessionEnded = errors.New("the session has ended")
 )
+
+// ErrTooOld is matched by every *TooOldError.
+var ErrTooOld = errors.New("the store is too old for the log")
+
+// TooOldError says that the log has forgotten entries that the store has not applied: the replica was away for too long. It needs
+// the state of a newer snapshot.
+type TooOldError struct {
+	Applied uint64 // the last entry that the store has
+	First   uint64 // the first that the log still has
+}
+
+func (e *TooOldError) Error() string {
+	return fmt.Sprintf("the store has applied entry %d, but the log begins at %d: the store is too old; restore a newer one", e.Applied, e.First)
+}
+
+// Is makes errors.Is(err, ErrTooOld) hold.
+func (e *TooOldError) Is(target error) bool { return target == ErrTooOld }
 
 // InvalidError says why an operation was refused before it entered the log.
 type InvalidError struct{ Reason string }

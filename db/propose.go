@@ -59,13 +59,13 @@ func (p *proposer) init() {
 }
 
 // enqueue puts an operation into the queue; what is given of the proposal is session, number
-// and whom to answer.
-func (d *DB) enqueue(w proposal, op *Op, o origin) {
+// and whom to answer. It returns false if the operation cannot be in the log.
+func (d *DB) enqueue(w proposal, op *Op, o origin) bool {
 	w.payload = vlog.AppendHeader(make([]byte, 0, 128), &vlog.Header{Session: w.session, Seq: w.seq})
 	w.payload = appendOp(w.payload, op, o)
 	if len(w.payload) > vlog.MaxEntryBytes {
 		go w.answer(Result{Err: vlog.ErrTooLarge})
-		return
+		return false
 	}
 	p := &d.prop
 	p.mu.Lock()
@@ -79,7 +79,7 @@ func (d *DB) enqueue(w proposal, op *Op, o origin) {
 		}
 		p.mu.Unlock()
 		go w.answer(Result{Err: err})
-		return
+		return false
 	}
 	p.queue = append(p.queue, w)
 	p.bytes += len(w.payload)
@@ -88,6 +88,7 @@ func (d *DB) enqueue(w proposal, op *Op, o origin) {
 	}
 	p.mu.Unlock()
 	d.stats.proposed.Add(1)
+	return true
 }
 
 func (d *DB) proposeLoop(ctx context.Context) {
@@ -165,6 +166,14 @@ func (p *proposer) answered(id SessionID, seq uint64) (answered proposal, ok boo
 	return answered, true
 }
 
+// closedBy is the ErrClosed of a database that stopped because of err.
+func closedBy(err error) error {
+	if errors.Is(err, ErrClosed) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrClosed, err)
+}
+
 // checkIdle tells Close that nothing is under way. The caller holds mu.
 func (p *proposer) checkIdle() {
 	if p.closed && len(p.queue) == 0 && p.head == len(p.waiting) {
@@ -188,9 +197,7 @@ func (p *proposer) close() {
 // refuse answers everything under way, and everything to come, with ErrClosed because of err:
 // whether it is, or will be, in the log nobody can tell.
 func (p *proposer) refuse(err error) {
-	if !errors.Is(err, ErrClosed) {
-		err = fmt.Errorf("%w: %w", ErrClosed, err)
-	}
+	err = closedBy(err)
 	p.mu.Lock()
 	if p.err == nil {
 		p.err = err

@@ -34,6 +34,7 @@ func (id SessionID) String() string { return hex.EncodeToString(id[:]) }
 //	p<id>          where its onDisconnect queue has written, once it has ended
 //	e<time><id>    the session ended then, and has writes that may be sent again
 //	d<time><id>    the session ended then, and nothing but the fact is remembered
+//	x<time><id>    the same, if it was not the session itself that said so
 //	r<namespace>   the rules of a namespace
 //
 // Writes are kept in chunks so that a write rewrites a few hundred bytes however many of a
@@ -45,6 +46,7 @@ const (
 	recRan        = 'p'
 	recEnded      = 'e'
 	recDone       = 'd'
+	recFenced     = 'x'
 	recRules      = 'r'
 )
 
@@ -65,6 +67,13 @@ const (
 // as the log may still bring one of its entries a second time. That happens when an append is
 // repeated in the next loglet, so within moments.
 const doneTTL = 5 * 60 * 1000
+
+// fencedTTL is how long, in milliseconds, it is remembered of a session that another node has ended it: as long as an entry of it may still be on
+// its way to the log. Its node may be a process that stands still. maxFenced bounds how many such sessions there are.
+const (
+	fencedTTL = 24 * 3600 * 1000
+	maxFenced = 100_000
+)
 
 // A tailEntry is a write whose answer the client may not have received.
 type tailEntry struct {
@@ -92,6 +101,8 @@ type sessionState struct {
 
 	// caller is in whose name the session does what its entries do not name a caller for.
 	caller *Caller
+
+	owner owner // the zero value for one of a single server
 }
 
 func recordKey(kind byte, id SessionID) []byte {
@@ -116,6 +127,17 @@ func loadSession(r store.Reader, id SessionID) (s *sessionState, ok bool, err er
 	if err != nil || rec == nil {
 		return s, false, err
 	}
+	if err := s.decodeHead(rec); err != nil {
+		return nil, false, err
+	}
+	if s.journal, err = loadJournal(r, id); err != nil {
+		return nil, false, err
+	}
+	return s, true, s.loadTail(r)
+}
+
+// decodeHead reads the s record.
+func (s *sessionState) decodeHead(rec []byte) error {
 	s.stored = true
 	in := reader{b: rec}
 	s.ns, s.endedAt = in.string(), in.varint()
@@ -126,13 +148,13 @@ func loadSession(r store.Reader, id SessionID) (s *sessionState, ok bool, err er
 	if len(in.b) > 0 {
 		s.caller = in.caller()
 	}
+	if len(in.b) > 0 {
+		s.owner, s.lastSeq = in.owner(), in.uvarint()
+	}
 	if in.err != nil {
-		return nil, false, fmt.Errorf("record of session %s: %w", id, in.err)
+		return fmt.Errorf("record of session %s: %w", s.id, in.err)
 	}
-	if s.journal, err = loadJournal(r, id); err != nil {
-		return nil, false, err
-	}
-	return s, true, s.loadTail(r)
+	return nil
 }
 
 func (s *sessionState) loadTail(r store.Reader) error {
@@ -219,6 +241,14 @@ func (s *sessionState) appendChunk(rec []byte, part []tailEntry) []byte {
 func (s *sessionState) saveHead(b *store.Batch) {
 	rec := binary.AppendVarint(appendString(nil, s.ns), s.endedAt)
 	rec = appendCaller(append(rec, s.previous[:]...), s.caller)
+	if s.owner != (owner{}) {
+		rec = appendOwner(rec, s.owner)
+		last := uint64(0)
+		if s.endedAt != 0 {
+			last = s.lastSeq // to tell what comes twice from what comes too late
+		}
+		rec = binary.AppendUvarint(rec, last)
+	}
 	b.SetMeta(recordKey(recSession, s.id), rec)
 }
 

@@ -33,6 +33,7 @@ type Session struct {
 
 	caller *Caller
 	told   bool // the log knows of the caller
+	named  bool // the log knows of the owner
 
 	// While the beginning of the session may be a replay of the previous one.
 	match    *matcher
@@ -41,7 +42,10 @@ type Session struct {
 	timer    *time.Timer
 	deadline time.Time // when the timer's word counts: one that has fired cannot be taken back
 
-	over chan struct{} // closed when the end of the session has been applied
+	over     chan struct{} // closed when the end of the session has been applied
+	overOnce sync.Once
+
+	lost ended // whether another has ended it; with a lock of its own, for the same reason as answers
 
 	// answers has a lock of its own: the apply goroutine must get at it while a proposer
 	// holds mu and waits for room in the queue.
@@ -67,26 +71,52 @@ type waiter struct {
 // client sends again because its answers were lost are recognised. It waits for the log where
 // that is needed. caller is in whose name the session acts, until SetCaller says otherwise.
 //
-// If the database has failed, the session refuses everything, and its ID is the previous one:
+// In a cluster the previous session may be one of another node. It is then ended through the log, also if nothing is known of it: what
+// it has under way may be applied before that, and not after. Since the log is waited for, the client finds all that it
+// has seen before.
+//
+// If the database fails, the session refuses everything, and its ID is the previous one:
 // what the client may send again to the next server is there.
 func (d *DB) NewSession(ns, previous string, caller *Caller) *Session {
-	s := &Session{db: d, id: newSessionID(), ns: ns, caller: caller, over: make(chan struct{})}
-	if prev, err := ParseSessionID(previous); err == nil {
-		s.takeOver(prev)
-		if d.Err() != nil {
-			s.id, s.ended = prev, true
-			close(s.over)
-			return s
-		}
-	}
-	d.sessionsMu.Lock()
-	d.sessions[s.id] = s
-	d.sessionsMu.Unlock()
+	s, _ := d.ResumeSession(context.Background(), ns, previous, caller)
 	return s
 }
 
+// ResumeSession is NewSession for somebody who does not wait for ever: if ctx ends while the log is waited for it returns
+// an error, and there is no session.
+func (d *DB) ResumeSession(ctx context.Context, ns, previous string, caller *Caller) (*Session, error) {
+	prev, err := ParseSessionID(previous)
+	if err != nil {
+		return d.newSession(ns, caller), nil
+	}
+	s := &Session{db: d, id: newSessionID(), ns: ns, caller: caller, over: make(chan struct{})}
+	err = s.takeOver(ctx, prev)
+	if err != nil && ctx.Err() != nil {
+		return nil, err
+	}
+	if err != nil || d.Err() != nil {
+		s.id, s.ended = prev, true
+		close(s.over)
+		return s, nil
+	}
+	d.register(s)
+	return s, nil
+}
+
+func (d *DB) newSession(ns string, caller *Caller) *Session {
+	s := &Session{db: d, id: newSessionID(), ns: ns, caller: caller, over: make(chan struct{})}
+	d.register(s)
+	return s
+}
+
+func (d *DB) register(s *Session) {
+	d.sessionsMu.Lock()
+	d.sessions[s.id] = s
+	d.sessionsMu.Unlock()
+}
+
 // takeOver ends the previous session and learns which of its writes may come again.
-func (s *Session) takeOver(previous SessionID) {
+func (s *Session) takeOver(ctx context.Context, previous SessionID) error {
 	d := s.db
 	d.sessionsMu.Lock()
 	old := d.sessions[previous]
@@ -96,6 +126,12 @@ func (s *Session) takeOver(previous SessionID) {
 		select {
 		case <-old.end():
 		case <-d.failed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	} else if d.replicated {
+		if err := d.endElsewhere(ctx, previous, s.ns); err != nil {
+			return err
 		}
 	}
 	var tail []resend
@@ -108,17 +144,25 @@ func (s *Session) takeOver(previous SessionID) {
 		}
 	})
 	if len(tail) == 0 {
-		return
+		return nil
 	}
 	resumed := make(chan struct{})
 	op := &Op{Kind: opResumeSession, NS: s.ns}
 	w := proposal{session: s.id, done: func(Result) { close(resumed) }}
-	d.enqueue(w, op, origin{now: d.now(), replayOf: &writeRef{session: from}})
-	<-resumed
+	o := origin{now: d.now(), replayOf: &writeRef{session: from}}
+	s.introduce(&o)
+	d.enqueue(w, op, o)
+	select {
+	case <-resumed:
+	case <-ctx.Done():
+		// It may yet be resumed. A session that does nothing is ended with its node.
+		return context.Cause(ctx)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.begun, s.match = true, newMatcher(tail)
 	s.releaseAfter(replayWindow)
+	return nil
 }
 
 // ID is what the client gives as its previous session when it comes back.
@@ -258,7 +302,19 @@ func (s *Session) enqueue(op *Op, replayOf *writeRef, done func(Result)) {
 	if op.Fingerprint != 0 {
 		s.lastPrint = s.seq
 	}
-	s.db.enqueue(proposal{session: s.id, seq: s.seq, done: done, owner: s}, op, o)
+	named := s.named
+	s.introduce(&o)
+	if !s.db.enqueue(proposal{session: s.id, seq: s.seq, done: done, owner: s}, op, o) && (o.begins || o.ofSession) {
+		s.named, s.told = named, s.told && !o.ofSession // the next one has to say it
+	}
+}
+
+// introduce says in a proposal's entry whose session it is. The caller holds mu, unless nobody else has the session yet.
+func (s *Session) introduce(o *origin) {
+	if s.db.self.node != 0 {
+		o.owned, o.begins, o.owner = true, !s.named, s.db.self
+		s.named = true
+	}
 }
 
 // callerOf is in whose name an operation without a session acts. The server's own namespaces are nobody else's.
@@ -353,5 +409,5 @@ func (s *Session) gone() {
 	s.db.sessionsMu.Lock()
 	delete(s.db.sessions, s.id)
 	s.db.sessionsMu.Unlock()
-	close(s.over)
+	s.overOnce.Do(func() { close(s.over) })
 }
