@@ -64,6 +64,7 @@ var floors = [][]string{
 	{"transfer"},
 	{"server"},
 	{"bench"},
+	{"bench/logs"},
 	{"cmd/"},
 }
 

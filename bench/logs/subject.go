@@ -1,0 +1,69 @@
+package logs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"rebase/vlog"
+	"rebase/vlog/local"
+)
+
+// subject is an engine under measurement: a log whose only loglet is of that kind, and a handle on this loglet.
+type subject struct {
+	name   string
+	loglet vlog.Loglet
+	log    *vlog.Log
+	again  func(context.Context) (vlog.Segment, error) // what to reconfigure to
+	down   []func() error                              // in the order in which to close
+}
+
+func (s *subject) close() error {
+	var err error
+	if s.log != nil {
+		err = s.log.Close() // and its loglets
+	}
+	for _, f := range s.down {
+		err = errors.Join(err, f())
+	}
+	return err
+}
+
+// open makes a log of one kind in dir.
+func (o *Options) open(ctx context.Context, name, dir string) (*subject, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	s := &subject{name: name}
+	var provider vlog.Provider
+	var wish []byte
+	var err error
+	switch name {
+	case "local":
+		provider = local.Provider(local.Options{Root: dir})
+	default:
+		err = fmt.Errorf("there is no engine %q", name)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	// The log closes its loglets; the handle is the same one, so that both are one client of the engine.
+	keep := func(ctx context.Context, spec vlog.LogletSpec) (vlog.Loglet, error) {
+		l, err := provider(ctx, spec)
+		if err == nil && s.loglet == nil {
+			s.loglet = l
+		}
+		return l, err
+	}
+	s.log, err = vlog.Open(ctx, vlog.Options{
+		Meta: local.FileMeta(dir, vfs.Default), Providers: map[string]vlog.Provider{name: keep}, Initial: vlog.Segment{Kind: name, Config: wish},
+	})
+	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	s.again = func(context.Context) (vlog.Segment, error) { return vlog.Segment{Kind: name, Config: wish}, nil }
+	return s, nil
+}
