@@ -42,6 +42,7 @@ var floors = [][]string{
 	{"elle"},
 	{"elle/"},
 	{"elle/drive"},
+	{"blob"},
 	{"vlog"},
 	{"vlog/native/core"}, // the protocol of vlog/native, pure
 	{"vlog/"},            // engines under the log, and what they are tested with
@@ -49,6 +50,7 @@ var floors = [][]string{
 	{"cluster"}, // what one node is to the others
 	{"audit"},
 	{"store"},
+	{"snapshot"},
 	{"db"},
 	{"live"},
 	{"auth/password", "auth/mail", "auth/userfile"},
@@ -98,6 +100,7 @@ var onlyHere = map[string][]string{
 	"go.yaml.in/yaml/v3":                   {"rules/caseyaml"},
 	"github.com/schollz/progressbar/":      {"cmd/rebase"},
 	"github.com/anishathalye/porcupine":    {"elle/linear"},
+	"github.com/minio/minio-go/":           {"blob"},
 }
 
 // transfer speaks HTTP to any server of the API, so it must not lean on this one.
