@@ -100,6 +100,8 @@ var onlyHere = map[string][]string{
 	"go.yaml.in/yaml/v3":                   {"rules/caseyaml"},
 	"github.com/schollz/progressbar/":      {"cmd/rebase"},
 	"github.com/anishathalye/porcupine":    {"elle/linear"},
+	"go.etcd.io/etcd/server/":              {"vlog/etcd/embedded"},
+	"go.etcd.io/":                          {"vlog/etcd", "vlog/etcd/embedded", "cluster"},
 	"github.com/minio/minio-go/":           {"blob"},
 }
 
