@@ -48,15 +48,21 @@ func (e *ErrClosed) Error() string {
 // Dial opens a connection to a namespace and reads the server's greeting. previous
 // is the session that the client had before, "" for none.
 func Dial(addr, ns, previous string) (*Conn, error) {
+	return DialWithin(addr, ns, previous, time.Minute)
+}
+
+// DialWithin is Dial with a bound for the time that it takes.
+func DialWithin(addr, ns, previous string, patience time.Duration) (*Conn, error) {
 	query := "v=5&ns=" + ns
 	if previous != "" {
 		query += "&ls=" + previous
 	}
-	c, err := Upgrade(addr, query)
+	deadline := time.Now().Add(patience)
+	c, err := upgrade(addr, query, deadline)
 	if err != nil {
 		return nil, err
 	}
-	c.SetReadDeadline(time.Now().Add(time.Minute))
+	c.SetReadDeadline(deadline)
 	m, err := c.Next()
 	if err != nil {
 		c.Conn.Close()
@@ -74,11 +80,15 @@ func Dial(addr, ns, previous string) (*Conn, error) {
 
 // Upgrade opens a WebSocket and leaves the greeting to be read.
 func Upgrade(addr, query string) (*Conn, error) {
-	nc, err := net.Dial("tcp", addr)
+	return upgrade(addr, query, time.Now().Add(time.Minute))
+}
+
+func upgrade(addr, query string, deadline time.Time) (*Conn, error) {
+	nc, err := (&net.Dialer{Deadline: deadline}).Dial("tcp", addr)
 	if err != nil {
 		return nil, err
 	}
-	nc.SetDeadline(time.Now().Add(time.Minute))
+	nc.SetDeadline(deadline)
 	fmt.Fprintf(nc, "GET /.ws?%s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", query, addr)
 	c := &Conn{Conn: nc, br: bufio.NewReaderSize(nc, 4<<10)}
