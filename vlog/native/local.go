@@ -10,25 +10,22 @@ import (
 	"rebase/vlog/native/core"
 )
 
-// Local is a cluster of log servers in one process.
+// Local is a cluster of log servers in one process, without sockets: for tests, and for measuring what the protocol itself costs. Each server is a Node, and so
+// is what runs all sequencers and handles.
 type Local struct {
-	net  *network
+	net  *memoryNetwork
 	disk func(server int) (storage, error)
 
 	mu      sync.Mutex
-	members []core.Member
-	servers []*server // nil: stopped
-	detach  []func()
-	logs    map[uint64]*localLog
-	nodes   core.Node // the highest address given away
+	servers []*Node // nil: stopped
+	client  *Node
+	disks   []uint64
+	configs map[uint64]Config // of the loglets that were made
 	closed  bool
 }
 
-type localLog struct {
-	cfg       core.Config
-	sequencer *sequencer
-	detach    func()
-}
+// clientNode is the number of the node that has no log server; the servers are 1, 2, and so on.
+const clientNode = 1 << 32
 
 // NewLocal starts n log servers in memory. What they hold lives as long as the Local, across Stop and Start of a server.
 func NewLocal(n int) (*Local, error) {
@@ -56,16 +53,24 @@ func NewLocalOn(n int, open func(server int) (vlog.Loglet, error)) (*Local, erro
 }
 
 func newLocalOn(n int, disk func(int) (storage, error)) (*Local, error) {
-	l := &Local{net: newNetwork(), disk: disk, logs: map[uint64]*localLog{}, servers: make([]*server, n), detach: make([]func(), n)}
+	l := &Local{net: newMemoryNetwork(), disk: disk, configs: map[uint64]Config{}, servers: make([]*Node, n), disks: make([]uint64, n)}
 	for i := range n {
-		l.nodes++
-		l.members = append(l.members, core.Member{Node: l.nodes})
 		if err := l.Start(i); err != nil {
 			return nil, errors.Join(err, l.Close())
 		}
-		l.members[i].Disk = l.servers[i].disk.Identity()
+		l.disks[i] = l.servers[i].Disk()
 	}
-	return l, nil
+	var err error
+	l.client, err = start(NodeOptions{ID: clientNode, Network: l.net, Candidates: l.candidates}, nil)
+	return l, err
+}
+
+func (l *Local) candidates() []Candidate {
+	out := []Candidate{{Node: clientNode, Sequencer: true, Alive: true}}
+	for i, d := range l.disks {
+		out = append(out, Candidate{Node: core.Node(i + 1), Disk: d, LogServer: true, Alive: true})
+	}
+	return out
 }
 
 // Start starts server i again after Stop.
@@ -79,13 +84,8 @@ func (l *Local) Start(i int) error {
 	if err != nil {
 		return fmt.Errorf("vlog/native: start log server %d: %w", i, err)
 	}
-	s, err := startServer(disk, l.net.send)
-	if err != nil {
-		return errors.Join(err, disk.Close())
-	}
-	l.servers[i] = s
-	l.detach[i] = l.net.attach(l.members[i].Node, s.handle)
-	return nil
+	l.servers[i], err = start(NodeOptions{ID: core.Node(i + 1), Network: l.net}, disk)
+	return err
 }
 
 // Stop ends server i as a crash would: what it has not yet given to its disk is lost.
@@ -95,23 +95,20 @@ func (l *Local) Stop(i int) error {
 	if l.servers[i] == nil {
 		return nil
 	}
-	l.detach[i]()
-	err := l.servers[i].stop()
+	err := l.servers[i].Close()
 	l.servers[i] = nil
 	return err
 }
 
-// StopSequencer ends the sequencer of a loglet, for good: there is no way to start one again.
+// StopSequencer ends the sequencer of a segment, for good: there is no way to start one again.
 func (l *Local) StopSequencer(id uint64) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if log := l.logs[id]; log != nil {
-		log.detach()
-		log.sequencer.stop()
-	}
+	c := l.configs[core.Number(0, id, 0)]
+	l.mu.Unlock()
+	l.client.endSequencer(c.Incarnation)
 }
 
-// Provider returns a vlog.Provider of loglets on these servers. The Config of a segment is not looked at.
+// Provider returns a vlog.Provider of loglets on these servers, all of them. The Config of a segment is not looked at.
 func (l *Local) Provider() vlog.Provider {
 	return func(_ context.Context, spec vlog.LogletSpec) (vlog.Loglet, error) {
 		loglet, err := l.Open(spec)
@@ -129,58 +126,21 @@ func (l *Local) Open(spec vlog.LogletSpec) (*Loglet, error) {
 	if l.closed {
 		return nil, vlog.ErrClosed
 	}
-	log := l.logs[spec.ID]
-	if log == nil {
-		if !spec.Create {
-			return nil, vlog.ErrMissing
-		}
-		l.nodes++
-		cfg := core.Config{Loglet: spec.ID, Servers: l.members, Sequencer: l.nodes, Incarnation: uint64(l.nodes)}
-		if err := cfg.Check(); err != nil {
-			return nil, fmt.Errorf("vlog/native: loglet %d: %w", spec.ID, err)
-		}
-		log = &localLog{cfg: cfg, sequencer: startSequencer(cfg, l.net.send)}
-		log.detach = l.net.attach(cfg.Sequencer, log.sequencer.handle)
-		l.logs[spec.ID] = log
+	number := core.Number(0, spec.ID, spec.Stripe)
+	c, made := l.configs[number]
+	switch {
+	case made:
+		spec.Create, spec.Config = false, c.Encode()
+	case !spec.Create:
+		return nil, vlog.ErrMissing
+	default:
+		spec.Config = Wish{Count: len(l.servers)}.Encode()
 	}
-	if spec.Lowest > 0 {
-		l.net.send(forget(log.cfg, spec.Lowest))
-		for id, old := range l.logs {
-			if id < spec.Lowest {
-				old.detach()
-				old.sequencer.stop()
-				delete(l.logs, id)
-			}
-		}
+	loglet, err := l.client.open(context.Background(), spec)
+	if err == nil {
+		l.configs[number] = loglet.config
 	}
-	l.nodes++
-	self := l.nodes
-	near := int(self) % len(l.members)
-	for range l.members {
-		if l.servers[near] != nil {
-			break
-		}
-		near = (near + 1) % len(l.members)
-	}
-	loglet := newLoglet(log.cfg, self, near, l.net.send)
-	detach := l.net.attach(self, loglet.handle)
-	loglet.leave = func() {
-		detach()
-		go l.gone(self, log) // not under the handle's lock
-	}
-	return loglet, nil
-}
-
-// gone makes the machines forget a client.
-func (l *Local) gone(n core.Node, log *localLog) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	log.sequencer.gone(n)
-	for _, s := range l.servers {
-		if s != nil {
-			s.gone(n)
-		}
-	}
+	return loglet, err
 }
 
 // Close ends everything. Handles that are open should be closed before.
@@ -195,9 +155,9 @@ func (l *Local) Close() error {
 		return err
 	}
 	l.closed = true
-	for _, log := range l.logs {
-		log.detach()
-		log.sequencer.stop()
+	if l.client != nil {
+		err = errors.Join(err, l.client.Close())
 	}
+	l.net.wg.Wait()
 	return err
 }

@@ -27,7 +27,6 @@ func newLocal(t testing.TB, n int) *Local {
 		if err := l.Close(); err != nil {
 			t.Error(err)
 		}
-		l.net.wg.Wait()
 	})
 	return l
 }
@@ -56,7 +55,7 @@ func TestConformance(t *testing.T) {
 							t.Fatal(err)
 						}
 					}
-					return open(t, cluster, closed.(*Loglet).cfg.Loglet)
+					return open(t, cluster, closed.(*Loglet).segment)
 				},
 			})
 		})

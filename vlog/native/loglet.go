@@ -3,8 +3,8 @@ package native
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
+	"sync/atomic"
 
 	"rebase/vlog"
 	"rebase/vlog/native/core"
@@ -13,58 +13,134 @@ import (
 // Loglet is a client's handle on a native loglet. Safe for concurrent use.
 //
 // A call waits for as long as its context lets it: for a majority of the log servers, and an Append for the sequencer as well. If the sequencer
-// is gone, Append and Tail wait until somebody seals the loglet, which is the business of whoever watches it.
+// is gone, Append and Tail wait until somebody seals the loglet, which is the business of whoever watches it (NodeOptions.Broken).
 type Loglet struct {
-	cfg   core.Config
-	send  func([]core.Message)
-	leave func() // takes the handle off the network
+	segment uint64
+	config  Config
+	core    core.Config
+	send    func([]core.Message)
+	repeats *atomic.Uint64
+	leave   func() // takes the handle off the network
+	broke   func() // the sequencer is gone; called once
+	missing func() bool
 
-	mu     sync.Mutex
-	client *core.Client
-	calls  map[uint64]chan core.Result
-	ticks  ticker
-	closed chan struct{}
+	mu      sync.Mutex
+	client  *core.Client
+	calls   map[uint64]*call
+	batches batches
+	out     outbox
+	ticks   ticker
+	broken  bool
+	err     error // why there are no more calls: closed, as a rule
 }
 
 var (
-	_ vlog.Loglet  = (*Loglet)(nil)
-	_ vlog.Remover = (*Loglet)(nil)
+	_ vlog.Loglet     = (*Loglet)(nil)
+	_ vlog.Remover    = (*Loglet)(nil)
+	_ vlog.Configured = (*Loglet)(nil)
 )
 
-func newLoglet(cfg core.Config, self core.Node, near int, send func([]core.Message)) *Loglet {
+// call is a call of the client that is under way. Who waits for it reads result and err when done is closed.
+type call struct {
+	done   chan struct{}
+	result core.Result
+	err    error
+}
+
+func newLoglet(cfg core.Config, self core.Node, near int, send func([]core.Message), repeats *atomic.Uint64) *Loglet {
 	return &Loglet{
-		cfg: cfg, send: send,
+		core: cfg, send: send, repeats: repeats,
 		client: core.NewClient(cfg, self, core.ClientOptions{Near: near, Retry: clientRetry}),
-		calls:  map[uint64]chan core.Result{}, ticks: ticker{interval: clientTick}, closed: make(chan struct{}),
+		calls:  map[uint64]*call{}, ticks: ticker{interval: clientTick},
 	}
+}
+
+// Config implements vlog.Configured: what it was asked for, with the choices made.
+func (l *Loglet) Config() []byte { return l.config.Encode() }
+
+// Placement is the Config, decoded.
+func (l *Loglet) Placement() Config { return l.config }
+
+// Broken says that the process which should run the sequencer does not: nothing will be appended to this loglet any more. It needs a
+// reconfiguration of the log.
+func (l *Loglet) Broken() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.broken
 }
 
 // handle takes messages from the network.
 func (l *Loglet) handle(batch []core.Message) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, m := range batch {
-		l.do(l.client.Step(m))
+	for i := range batch {
+		if batch[i].Kind == kindNobody {
+			l.nobody(&batch[i])
+			continue
+		}
+		l.did(l.client.Step(batch[i]))
+	}
+	l.launch()
+	l.out.flush(&l.mu, l.send)
+}
+
+// nobody hears that the sequencer is gone. Caller holds mu.
+func (l *Loglet) nobody(m *core.Message) {
+	if l.broken || l.err != nil || m.From != l.core.Sequencer {
+		return
+	}
+	l.broken = true
+	if l.broke != nil {
+		go l.broke()
 	}
 }
 
-// do carries out what the client wants. Caller holds mu.
-func (l *Loglet) do(out core.Output) {
-	l.send(out.Messages)
-	for _, r := range out.Results {
-		l.calls[r.Call] <- r // has room for one
-		delete(l.calls, r.Call)
+// did takes in what the client wants. Caller holds mu, and flushes.
+func (l *Loglet) did(out core.Output) {
+	l.out.add(out.Messages)
+	for i := range out.Results {
+		r := &out.Results[i]
+		if c := l.calls[r.Call]; c != nil {
+			c.result = *r
+			close(c.done)
+			delete(l.calls, r.Call)
+		} else {
+			l.appended(r)
+		}
 	}
-	if l.client.Calls() > 0 {
+	if l.err == nil && l.client.Calls() > 0 {
 		l.ticks.arm(l.tick)
 	}
 }
 
 func (l *Loglet) tick() {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.ticks.armed = false
-	l.do(l.client.Tick())
+	if l.err == nil {
+		if l.missing != nil && l.missing() {
+			l.end(vlog.ErrMissing)
+		} else {
+			out := l.client.Tick()
+			l.repeats.Add(uint64(len(out.Messages)))
+			l.did(out)
+			l.launch()
+		}
+	}
+	l.out.flush(&l.mu, l.send)
+}
+
+// end makes all calls return err, now and later. Caller holds mu.
+func (l *Loglet) end(err error) {
+	if l.err != nil {
+		return
+	}
+	l.err = err
+	for id, c := range l.calls {
+		c.err = err
+		l.client.Cancel(id)
+		close(c.done)
+	}
+	clear(l.calls)
+	l.batches.end(err)
 }
 
 // call begins a call and waits for its end.
@@ -72,73 +148,29 @@ func (l *Loglet) call(ctx context.Context, begin func() (uint64, core.Output)) (
 	if err := ctx.Err(); err != nil {
 		return core.Result{}, err
 	}
-	done := make(chan core.Result, 1)
 	l.mu.Lock()
-	select {
-	case <-l.closed:
+	if err := l.err; err != nil {
 		l.mu.Unlock()
-		return core.Result{}, vlog.ErrClosed
-	default:
+		return core.Result{}, err
 	}
 	id, out := begin()
-	l.calls[id] = done
-	l.do(out)
-	l.mu.Unlock()
-	var err error
+	c := &call{done: make(chan struct{})}
+	l.calls[id] = c
+	l.did(out)
+	l.out.flush(&l.mu, l.send)
 	select {
-	case r := <-done:
-		return r, nil
+	case <-c.done:
+		return c.result, c.err
 	case <-ctx.Done():
-		err = ctx.Err()
-	case <-l.closed:
-		err = vlog.ErrClosed
 	}
 	l.mu.Lock()
 	l.client.Cancel(id)
 	delete(l.calls, id)
 	l.mu.Unlock()
-	return core.Result{}, err
+	return core.Result{}, ctx.Err()
 }
 
 var errForgotten = errors.New("vlog/native: the sequencer was out of reach for so long that it has forgotten this client; whether the append is in the log is unknown")
-
-// maxAppendBytes leaves room for what a log server writes around an entry, in a log with the limit of vlog.MaxEntryBytes.
-const maxAppendBytes = vlog.MaxEntryBytes - 4096
-
-// Append implements vlog.Loglet. Its limit is 4 KiB less than vlog.MaxEntryBytes.
-func (l *Loglet) Append(ctx context.Context, payloads ...[]byte) (vlog.Position, error) {
-	size := 0
-	for _, p := range payloads {
-		size += len(p)
-	}
-	if size > maxAppendBytes {
-		return 0, vlog.ErrTooLarge
-	}
-	if len(payloads) == 0 {
-		t, err := l.Tail(ctx)
-		if err == nil && t.Sealed {
-			err = vlog.ErrSealed
-		}
-		return t.Next, err
-	}
-	// They stay under way after a caller whose context has ended.
-	body := make([][]byte, len(payloads))
-	buf := make([]byte, 0, size)
-	for i, p := range payloads {
-		buf = append(buf, p...)
-		body[i] = buf[len(buf)-len(p) : len(buf) : len(buf)]
-	}
-	r, err := l.call(ctx, func() (uint64, core.Output) { return l.client.Append(body) })
-	switch {
-	case err != nil:
-		return 0, err
-	case r.Status == core.Sealed:
-		return 0, vlog.ErrSealed
-	case r.Status == core.Refused:
-		return 0, errForgotten
-	}
-	return r.First, nil
-}
 
 // Tail implements vlog.Loglet, but for the finality of a sealed tail: see the package's comment.
 func (l *Loglet) Tail(ctx context.Context) (vlog.Tail, error) {
@@ -159,22 +191,13 @@ func (l *Loglet) WaitTail(ctx context.Context, atLeast vlog.Position) (vlog.Tail
 // decision must not be taken from an empty one.
 func (l *Loglet) known(ctx context.Context, p vlog.Position) (vlog.Position, error) {
 	l.mu.Lock()
-	known := l.client.Known()
+	known, err := l.client.Known(), l.err
 	l.mu.Unlock()
-	if known > p && !l.isClosed() {
+	if known > p && err == nil {
 		return known, nil
 	}
 	t, err := l.Tail(ctx)
 	return t.Next, err
-}
-
-func (l *Loglet) isClosed() bool {
-	select {
-	case <-l.closed:
-		return true
-	default:
-		return false
-	}
 }
 
 // Read implements vlog.Loglet. At or beyond the tail that this handle knows it asks for the tail first.
@@ -186,7 +209,7 @@ func (l *Loglet) Read(ctx context.Context, from, to vlog.Position, maxBytes int)
 	if to = min(to, known); from >= to {
 		return nil, nil
 	}
-	r, err := l.call(ctx, func() (uint64, core.Output) { return l.client.Read(from, to, maxBytes) })
+	r, err := l.call(ctx, func() (uint64, core.Output) { return l.client.Read(from, to, min(maxBytes, maxReadBytes)) })
 	if err != nil {
 		return nil, err
 	}
@@ -199,6 +222,9 @@ func (l *Loglet) Read(ctx context.Context, from, to vlog.Position, maxBytes int)
 	}
 	return out, nil
 }
+
+// maxReadBytes bounds an answer to a reader, who gets less than he allows.
+const maxReadBytes = 8 << 20
 
 // Trim implements vlog.Loglet.
 func (l *Loglet) Trim(ctx context.Context, before vlog.Position) (vlog.Position, error) {
@@ -218,9 +244,11 @@ func (l *Loglet) Seal(ctx context.Context) error {
 // Close implements vlog.Loglet.
 func (l *Loglet) Close() error {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.isClosed() {
-		close(l.closed)
+	closed := errors.Is(l.err, vlog.ErrClosed)
+	l.end(vlog.ErrClosed)
+	l.err = vlog.ErrClosed
+	l.mu.Unlock()
+	if !closed {
 		l.leave()
 	}
 	return nil
@@ -230,16 +258,9 @@ func (l *Loglet) Close() error {
 // opened after the chain has no older one.
 func (l *Loglet) Remove(context.Context) error {
 	var out []core.Message
-	for _, m := range l.cfg.Servers {
-		out = append(out, core.Message{Kind: core.Drop, To: m.Node, Disk: m.Disk, Loglet: l.cfg.Loglet, Incarnation: l.cfg.Incarnation})
+	for _, m := range l.core.Servers {
+		out = append(out, core.Message{Kind: core.Drop, To: m.Node, Disk: m.Disk, Loglet: l.core.Loglet, Incarnation: l.core.Incarnation})
 	}
 	l.send(out)
 	return l.Close()
-}
-
-func forget(cfg core.Config, lowest uint64) (out []core.Message) {
-	for _, m := range cfg.Servers {
-		out = append(out, core.Message{Kind: core.Forget, To: m.Node, Disk: m.Disk, Loglet: lowest, Incarnation: cfg.Incarnation})
-	}
-	return slices.Clip(out)
 }

@@ -6,26 +6,30 @@ import (
 	"rebase/vlog/native/core"
 )
 
-// network carries messages between the machines of one process. Each address has a queue and a goroutine that empties it; messages
-// to an address that is not there are lost.
-type network struct {
-	mu    sync.Mutex
-	boxes map[core.Node]*box
-	wg    sync.WaitGroup
+// memoryNetwork is a Network within one process, which all its nodes share. Each endpoint has a queue and a goroutine that empties it.
+type memoryNetwork struct {
+	mu     sync.Mutex
+	boxes  map[core.Node]*box
+	routes map[core.Node]core.Node
+	wg     sync.WaitGroup
 }
+
+var _ Network = (*memoryNetwork)(nil)
 
 type box struct {
 	mu     sync.Mutex
 	more   sync.Cond
 	queue  []core.Message
+	bytes  int
 	closed bool
 }
 
-func newNetwork() *network { return &network{boxes: map[core.Node]*box{}} }
+func newMemoryNetwork() *memoryNetwork {
+	return &memoryNetwork{boxes: map[core.Node]*box{}, routes: map[core.Node]core.Node{}}
+}
 
-// attach delivers messages for n to handle, one batch after the other, until the function returned is called. That function does not wait
-// for a batch being handled.
-func (w *network) attach(n core.Node, handle func([]core.Message)) (detach func()) {
+// Attach implements Network.
+func (w *memoryNetwork) Attach(n core.Node, handle func([]core.Message)) (detach func()) {
 	b := &box{}
 	b.more.L = &b.mu
 	w.mu.Lock()
@@ -38,7 +42,7 @@ func (w *network) attach(n core.Node, handle func([]core.Message)) (detach func(
 				b.more.Wait()
 			}
 			batch, closed := b.queue, b.closed
-			b.queue = nil
+			b.queue, b.bytes = nil, 0
 			b.mu.Unlock()
 			if closed {
 				return
@@ -59,18 +63,36 @@ func (w *network) attach(n core.Node, handle func([]core.Message)) (detach func(
 	}
 }
 
-// send queues messages, in order for each receiver.
-func (w *network) send(messages []core.Message) {
-	for _, m := range messages {
+// Route implements Network.
+func (w *memoryNetwork) Route(endpoint, node core.Node, _ string) (release func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.routes[endpoint] = node
+	return func() {}
+}
+
+// Send implements Network.
+func (w *memoryNetwork) Send(messages []core.Message) {
+	for i := range messages {
+		m := &messages[i]
 		w.mu.Lock()
 		b := w.boxes[m.To]
+		if b == nil {
+			b = w.boxes[w.routes[m.To]]
+		}
 		w.mu.Unlock()
 		if b == nil {
 			continue
 		}
 		b.mu.Lock()
-		b.queue = append(b.queue, m)
+		if size := frameBytes(m); b.bytes == 0 || b.bytes+size <= queueBytes {
+			b.queue = append(b.queue, *m)
+			b.bytes += size
+		}
 		b.mu.Unlock()
 		b.more.Signal()
 	}
 }
+
+// Close implements Network. The endpoints of the other nodes go on.
+func (w *memoryNetwork) Close() error { return nil }

@@ -2,6 +2,7 @@ package native
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"rebase/vlog/native/core"
@@ -19,37 +20,49 @@ const (
 type ticker struct {
 	interval time.Duration
 	armed    bool
+	timer    *time.Timer
 }
 
 // arm makes sure that tick, which takes the owner's lock itself, will be called.
 func (t *ticker) arm(tick func()) {
-	if !t.armed {
-		t.armed = true
-		time.AfterFunc(t.interval, tick)
+	if t.armed {
+		return
+	}
+	t.armed = true
+	if t.timer == nil {
+		t.timer = time.AfterFunc(t.interval, tick)
+	} else {
+		t.timer.Reset(t.interval)
 	}
 }
 
-// sequencer is the process around a core.Sequencer.
+// sequencer is what runs around a core.Sequencer.
 type sequencer struct {
-	send func([]core.Message)
+	cfg     core.Config
+	send    func([]core.Message)
+	repeats *atomic.Uint64
 
 	mu     sync.Mutex
 	core   *core.Sequencer
+	out    outbox
 	ticks  ticker
 	closed bool
 }
 
-func startSequencer(cfg core.Config, send func([]core.Message)) *sequencer {
-	return &sequencer{send: send, core: core.NewSequencer(cfg, core.SequencerOptions{Retry: sequencerRetry}), ticks: ticker{interval: sequencerTick}}
+func startSequencer(cfg core.Config, send func([]core.Message), repeats *atomic.Uint64) *sequencer {
+	return &sequencer{cfg: cfg, send: send, repeats: repeats,
+		core: core.NewSequencer(cfg, core.SequencerOptions{Retry: sequencerRetry}), ticks: ticker{interval: sequencerTick}}
 }
 
 func (s *sequencer) handle(batch []core.Message) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, m := range batch {
-		s.send(s.core.Step(m).Messages)
+	if !s.closed {
+		for i := range batch {
+			s.out.add(s.core.Step(batch[i]).Messages)
+		}
+		s.arm()
 	}
-	s.arm()
+	s.out.flush(&s.mu, s.send)
 }
 
 func (s *sequencer) arm() {
@@ -60,12 +73,23 @@ func (s *sequencer) arm() {
 
 func (s *sequencer) tick() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.ticks.armed = false
 	if !s.closed {
-		s.send(s.core.Tick().Messages)
+		messages := s.core.Tick().Messages
+		s.repeats.Add(uint64(len(messages)))
+		s.out.add(messages)
 		s.arm()
 	}
+	s.out.flush(&s.mu, s.send)
+}
+
+// ask asks the servers how they are, so that a sequencer without work hears of a seal.
+func (s *sequencer) ask() {
+	var out []core.Message
+	for _, m := range s.cfg.Servers {
+		out = append(out, core.Message{Kind: core.Ask, From: s.cfg.Sequencer, To: m.Node, Disk: m.Disk, Loglet: s.cfg.Loglet, Incarnation: s.cfg.Incarnation})
+	}
+	s.send(out)
 }
 
 func (s *sequencer) gone(n core.Node) {
@@ -78,4 +102,11 @@ func (s *sequencer) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
+}
+
+// over says that the loglet is sealed: this sequencer is of no use any more.
+func (s *sequencer) over() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.core.Sealed()
 }

@@ -2,94 +2,125 @@ package native
 
 import (
 	"fmt"
+	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"rebase/vlog/native/core"
 )
 
-// server is the process around a core.Host. Messages are handled as they come; one goroutine brings records to the storage, always everything that has
+// server is what runs around a core.Host. Messages are handled as they come; one goroutine brings records to the storage, always everything that has
 // gathered while it was busy with the last (group commit).
 type server struct {
-	disk storage
-	send func([]core.Message)
+	disk  storage
+	send  func([]core.Message)
+	log   *slog.Logger
+	drops *atomic.Uint64
 
 	mu      sync.Mutex
 	host    *core.Host
+	out     outbox
 	pending []core.Record
+	spare   []core.Record
 	given   uint64 // records that the storage has finished
+	reading int    // loads under way
 	more    sync.Cond
 	closed  bool
 	err     error // of the storage: nothing is answered any more
-	done    chan struct{}
+	done    sync.WaitGroup
 }
 
+// maxLoads bounds the reads under way. Beyond it they are dropped, and their clients ask again, or another server.
+const maxLoads = 64
+
 // startServer starts a log server from what is on its disk.
-func startServer(disk storage, send func([]core.Message)) (*server, error) {
-	s := &server{disk: disk, send: send, host: core.NewHost(disk.Identity()), done: make(chan struct{})}
+func startServer(disk storage, send func([]core.Message), log *slog.Logger, drops *atomic.Uint64) (*server, error) {
+	s := &server{disk: disk, send: send, log: log, drops: drops, host: core.NewHost(disk.Identity())}
 	s.more.L = &s.mu
 	if err := disk.Replay(s.host.Replay); err != nil {
 		return nil, fmt.Errorf("vlog/native: start log server: %w", err)
 	}
 	s.host.Ready()
-	go s.commit()
+	s.done.Go(s.commit)
 	return s, nil
 }
 
 // handle takes messages from the network.
 func (s *server) handle(batch []core.Message) {
 	s.mu.Lock()
-	var messages []core.Message
-	var loads []core.Load
-	for _, m := range batch {
+	for i := range batch {
 		if s.closed || s.err != nil {
 			break
 		}
-		out := s.host.Step(m)
-		messages = append(messages, out.Messages...)
-		loads = append(loads, out.Loads...)
-		if len(out.Records) > 0 {
-			s.pending = append(s.pending, out.Records...)
-			s.more.Signal()
+		out := s.host.Step(batch[i])
+		s.out.add(out.Messages)
+		for _, l := range out.Loads {
+			if s.reading >= maxLoads {
+				s.drops.Add(1)
+				continue
+			}
+			s.reading++
+			s.done.Go(func() { s.load(l) })
 		}
+		s.pending = append(s.pending, out.Records...)
 	}
-	s.mu.Unlock()
-	s.send(messages)
-	for _, l := range loads {
-		entries, err := s.disk.Read(core.Key{Loglet: l.Reply.Loglet, Incarnation: l.Reply.Incarnation}, l.Reply.First, l.Reply.Next, l.MaxBytes)
-		if err != nil {
-			continue // another server is asked when this one does not answer
-		}
-		l.Reply.Entries = entries
-		s.send([]core.Message{l.Reply})
+	if len(s.pending) > 0 {
+		s.more.Signal()
 	}
+	s.out.flush(&s.mu, s.send)
+}
+
+// load answers a Fetch. Not in handle, since the disk can take its time, and the messages behind need not wait for that.
+func (s *server) load(l core.Load) {
+	entries, err := s.disk.Read(core.Key{Loglet: l.Reply.Loglet, Incarnation: l.Reply.Incarnation}, l.Reply.First, l.Reply.Next, l.MaxBytes)
+	if err != nil {
+		s.log.Error("log server cannot read", "loglet", l.Reply.Loglet, "position", l.Reply.First, "err", err)
+	}
+	l.Reply.Entries = entries
+	s.mu.Lock()
+	s.reading--
+	if err == nil && !s.closed {
+		s.out.add([]core.Message{l.Reply})
+	} // else another server is asked when this one does not answer
+	s.out.flush(&s.mu, s.send)
 }
 
 func (s *server) commit() {
-	defer close(s.done)
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	for {
 		for len(s.pending) == 0 && !s.closed {
 			s.more.Wait()
 		}
 		if s.closed {
+			s.mu.Unlock()
 			return
 		}
 		records := s.pending
-		s.pending = nil
+		s.pending = s.spare[:0]
 		s.mu.Unlock()
 		err := s.disk.Append(records)
+		n := len(records)
+		clear(records)
 		s.mu.Lock()
+		s.spare = records[:0]
 		if err != nil {
 			s.err = err
+			s.mu.Unlock()
+			s.log.Error("log server stops: its disk has failed", "err", err)
 			return
 		}
-		s.given += uint64(len(records))
-		out := s.host.Synced(s.given)
-		s.mu.Unlock()
-		s.send(out.Messages)
+		s.given += uint64(n)
+		s.out.add(s.host.Synced(s.given).Messages)
+		s.out.flush(&s.mu, s.send)
 		s.mu.Lock()
 	}
+}
+
+// failed is the error after which the server takes part in nothing.
+func (s *server) failed() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
 }
 
 // gone forgets a client.
@@ -105,6 +136,6 @@ func (s *server) stop() error {
 	s.closed = true
 	s.mu.Unlock()
 	s.more.Signal()
-	<-s.done
+	s.done.Wait()
 	return s.disk.Close()
 }

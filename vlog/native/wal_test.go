@@ -51,7 +51,6 @@ func newLocalOnDisks(t testing.TB, d disks) *Local {
 		if err := l.Close(); err != nil {
 			t.Error(err)
 		}
-		l.net.wg.Wait()
 	})
 	return l
 }
@@ -76,7 +75,7 @@ func TestConformanceOnFiles(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			return open(t, cluster, closed.(*Loglet).cfg.Loglet)
+			return open(t, cluster, closed.(*Loglet).segment)
 		},
 	})
 }
@@ -145,10 +144,7 @@ func TestFailedDisk(t *testing.T) {
 	if tail, err := l.Tail(bg); err != nil || tail != (vlog.Tail{Next: 31, Sealed: true}) {
 		t.Fatalf("tail %+v, %v", tail, err)
 	}
-	s := cluster.servers[1]
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.err == nil {
+	if cluster.servers[1].Failed() == nil {
 		t.Fatal("the server has not noticed")
 	}
 }

@@ -380,3 +380,6 @@ func (s *Sequencer) Known() vlog.Position { return s.known }
 
 // Pending is the number of entries without a majority.
 func (s *Sequencer) Pending() int { return len(s.pending) }
+
+// Sealed says that a majority is sealed, so that this sequencer will acknowledge nothing any more.
+func (s *Sequencer) Sealed() bool { return s.sealed }
