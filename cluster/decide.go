@@ -45,6 +45,8 @@ type part struct {
 	servers   []NodeID
 	sequencer NodeID
 	lost      bool // the sequencer's process has ended; that a new one runs on the same node is no help
+	// incarnation is the sequencer's.
+	incarnation uint64
 }
 
 // plan is what to do.

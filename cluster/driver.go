@@ -1,0 +1,230 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Drive begins to act: to move the log away from nodes that fail, and to have the sessions of nodes ended that are gone. It is called once,
+// on a database node, when the log and the database are open.
+func (c *Cluster) Drive(h Hooks) {
+	c.mu.Lock()
+	c.hooks = &h
+	c.mu.Unlock()
+	d := &driver{c: c, h: h, inc: map[uint64]map[NodeID]uint64{}, limit: limiter{first: 200 * time.Millisecond, most: 30 * time.Second, calm: time.Minute}}
+	c.wg.Go(d.run)
+	if h.OnGone != nil {
+		c.wg.Go(d.mourn)
+	}
+	if h.OnState != nil {
+		c.wg.Go(d.states)
+	}
+}
+
+// driver carries out what decide decides.
+type driver struct {
+	c     *Cluster
+	h     Hooks
+	limit limiter
+	// inc remembers for each loglet in which incarnations the nodes of its sequencers were first seen: in another one there is no sequencer.
+	inc     map[uint64]map[NodeID]uint64
+	planned string // the plan that stands, and since when
+	since   time.Time
+	blocked string
+}
+
+// reconfigureTimeout is for one try. A seal and a write to the MetaStore take milliseconds, or there is no majority.
+const reconfigureTimeout = 5 * time.Second
+
+func (d *driver) run() {
+	every := min(max(d.c.o.SuspectAfter/20, 5*time.Millisecond), 50*time.Millisecond)
+	t := time.NewTicker(every)
+	defer t.Stop()
+	for {
+		select {
+		case <-d.c.ctx.Done():
+			return
+		case <-t.C:
+		}
+		now := time.Now()
+		d.c.look(now)
+		d.step(now)
+	}
+}
+
+// step looks at the log, and acts if there is something to do and it is this node's turn.
+func (d *driver) step(now time.Time) {
+	v := d.view(now)
+	p := decide(v)
+	if p.blocked != d.blocked {
+		d.blocked = p.blocked
+		d.c.mu.Lock()
+		d.c.blocked = p.blocked
+		d.c.mu.Unlock()
+		if p.blocked != "" {
+			d.c.log.Warn("the log should be moved and cannot be", "why", p.blocked)
+		}
+	}
+	if p.why == "" {
+		d.planned = ""
+		return
+	}
+	if key := fmt.Sprint(v.active.segment, p.servers, p.sequencers); key != d.planned {
+		d.planned, d.since = key, now
+	}
+	if now.Sub(d.since) < p.after || !d.limit.allows(now) {
+		return
+	}
+	d.limit.use(now)
+	d.planned = ""
+	d.reconfigure(v, p)
+}
+
+// reconfigure moves the log to where p says, if it is still where v saw it.
+func (d *driver) reconfigure(v view, p plan) {
+	from := d.h.Log.Chain().Active()
+	if from.ID != v.active.segment {
+		return
+	}
+	next, err := d.c.segment(from, p)
+	if err == nil {
+		ctx, cancel := context.WithTimeout(d.c.ctx, reconfigureTimeout)
+		defer cancel()
+		d.c.log.Info("moving the log", "why", d.c.names(p.why), "loglet", from.ID)
+		begun := time.Now()
+		if err = d.h.Log.Reconfigure(ctx, next); err == nil {
+			d.c.counters.reconfigurations.Add(1)
+			d.c.log.Info("the log has moved", "loglet", d.h.Log.Chain().Active().ID, "took", time.Since(begun))
+			return
+		}
+	}
+	if d.c.ctx.Err() == nil {
+		d.c.counters.failed.Add(1)
+		d.c.log.Warn("the log could not be moved; it will be tried again", "why", d.c.names(p.why), "err", err)
+	}
+}
+
+// names puts names in the place of numbers in a text.
+func (c *Cluster) names(text string) string {
+	for _, r := range c.records() {
+		text = strings.ReplaceAll(text, r.ID.String(), r.Name)
+	}
+	return text
+}
+
+// view is what this node knows now.
+func (d *driver) view(now time.Time) view {
+	records, layout, _ := d.c.registry.all()
+	d.c.mu.Lock()
+	leader := d.c.leader
+	d.c.mu.Unlock()
+	v := view{self: d.c.ID(), layout: layout, want: d.c.o.LogServers, replaceAfter: d.c.o.ReplaceAfter}
+	started := map[NodeID]uint64{}
+	for _, r := range records {
+		alive, since := d.c.alive(r.ID)
+		started[r.ID] = r.Incarnation
+		v.members = append(v.members, seen{
+			id: r.ID, database: r.Database(), logServer: r.Disk != 0, state: r.State,
+			alive: alive && r.State != Left, steady: now.Sub(since), metaLeader: leader == r.ID,
+		})
+	}
+	s := d.h.Log.Chain().Active()
+	v.active = active{segment: s.ID, parts: d.c.parts(s)}
+	if d.inc[s.ID] == nil {
+		clear(d.inc) // earlier loglets are sealed
+		d.inc[s.ID] = map[NodeID]uint64{}
+	}
+	for i := range v.active.parts {
+		p := &v.active.parts[i]
+		id := p.sequencer
+		if d.inc[s.ID][id] == 0 {
+			d.inc[s.ID][id] = started[id]
+		}
+		p.lost = d.inc[s.ID][id] != started[id] || d.c.orphaned(p.incarnation)
+	}
+	return v
+}
+
+// mourn has the sessions of nodes ended that are gone. The database node of the lowest number that is alive does it at once; the others do it later, in case it
+// could not, and then find nothing more to do.
+func (d *driver) mourn() {
+	c := d.c
+	done := ""
+	var since time.Time
+	pending := ""
+	for {
+		sleep(c.ctx, 100*time.Millisecond)
+		if c.ctx.Err() != nil {
+			return
+		}
+		now := time.Now()
+		key, any := c.goneKey(now)
+		if key == done {
+			continue
+		}
+		if key != pending {
+			pending, since = key, now
+		}
+		if now.Sub(since) < time.Duration(c.rank())*2*time.Second {
+			continue
+		}
+		if any {
+			ctx, cancel := context.WithTimeout(c.ctx, 10*time.Second)
+			err := d.h.OnGone(ctx, c.Gone())
+			cancel()
+			if err != nil {
+				if c.ctx.Err() == nil {
+					c.log.Warn("the sessions of nodes that are gone could not be ended; it will be tried again", "err", err)
+				}
+				sleep(c.ctx, 500*time.Millisecond)
+				continue
+			}
+			c.counters.gone.Add(1)
+		}
+		done = key
+	}
+}
+
+// goneKey changes with who is gone. any is false as long as nobody can be: in a cluster of one node that has started once.
+func (c *Cluster) goneKey(now time.Time) (key string, any bool) {
+	var b strings.Builder
+	for _, r := range c.records() {
+		gone := r.ID != c.ID() && (r.State == Left || c.timedOut(r, now))
+		fmt.Fprintf(&b, "%s %x %t\n", r.ID, r.Incarnation, gone)
+		any = any || gone || r.Incarnation>>32 > 1
+	}
+	return b.String(), any
+}
+
+// rank is this node's place among the database nodes that are alive, by number.
+func (c *Cluster) rank() (n int) {
+	for _, r := range c.records() {
+		if alive, _ := c.alive(r.ID); alive && r.Database() && r.State != Left && r.ID < c.ID() {
+			n++
+		}
+	}
+	return n
+}
+
+// states tells the hook of this node's state.
+func (d *driver) states() {
+	last := Up
+	for {
+		records, _, changed := d.c.registry.all()
+		if i := slices.IndexFunc(records, func(r Record) bool { return r.ID == d.c.ID() }); i >= 0 && records[i].State != last {
+			last = records[i].State
+			d.c.mu.Lock()
+			d.c.self.State = last
+			d.c.mu.Unlock()
+			d.h.OnState(last)
+		}
+		select {
+		case <-d.c.ctx.Done():
+			return
+		case <-changed:
+		}
+	}
+}

@@ -1,0 +1,22 @@
+package cluster
+
+import (
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"rebase/vlog"
+	"rebase/vlog/etcd"
+	"rebase/vlog/zookeeper"
+)
+
+// Providers returns the kinds of loglets that a cluster's log can consist of, but for cold storage, which is the caller's.
+func (c *Cluster) Providers() map[string]vlog.Provider {
+	clients := &etcd.Clients{Own: c.etcd, Base: clientv3.Config{DialTimeout: requestTimeout}}
+	c.mu.Lock()
+	c.closers = append(c.closers, clients.Close)
+	c.mu.Unlock()
+	return map[string]vlog.Provider{
+		"native":    c.node.Provider(),
+		etcd.Kind:   etcd.Provider(etcd.Options{Client: clients.Get, Prefix: c.Prefix() + "log", Logger: c.log}),
+		"zookeeper": zookeeper.Provider(zookeeper.Options{Prefix: "/rebase/" + c.ClusterID(), Logger: c.log}),
+	}
+}
