@@ -115,8 +115,8 @@ func testSealRace(t *testing.T, s Subject) {
 		}
 		wg.Wait()
 		got := All(t, l, 1)
-		if vlog.Position(len(got)+1) != tail.Next {
-			t.Fatalf("%d entries below the final tail %d", len(got), tail.Next)
+		if vlog.Position(len(got)+1) < tail.Next { // more may have been found since, by a repair
+			t.Fatalf("%d entries below the sealed tail %d", len(got), tail.Next)
 		}
 		for p, body := range acked {
 			if p >= tail.Next || got[p-1] != body {
