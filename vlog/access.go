@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
+	"time"
 )
 
 // Append is Loglet.Append on virtual positions. If the active Loglet is sealed it continues in the next one, where the
@@ -18,147 +20,298 @@ func (l *Log) Append(ctx context.Context, payloads ...[]byte) (Position, error) 
 	}
 	for {
 		v := l.view.Load()
-		seg, loglet := v.active()
-		first, err := loglet.Append(ctx, payloads...)
+		seg, s := v.active()
+		first, err := l.appendTo(ctx, v, s, payloads)
 		if err == nil {
+			s.confirm(first + Position(len(payloads)))
 			return seg.toVirtual(first), nil
 		}
-		if err = l.next(ctx, v, err); err != nil {
+		if err = l.next(ctx, v, s, err); err != nil {
 			return 0, err
 		}
 	}
 }
 
-// next decides what to do after an error of a Loglet of v: nil means that a newer view is in place and the call is to be
-// repeated there.
-func (l *Log) next(ctx context.Context, v *view, err error) error {
-	sealed := errors.Is(err, ErrSealed)
-	if !sealed && (!errors.Is(err, ErrClosed) || l.closed.Load()) {
-		return err
+func (l *Log) appendTo(ctx context.Context, v *view, s *slot, payloads [][]byte) (Position, error) {
+	loglet, err := s.get(ctx)
+	if err != nil {
+		return 0, err
 	}
-	return l.advance(ctx, v, sealed)
+	ctx, done := l.attend(ctx, s.leading, v)
+	defer done()
+	return loglet.Append(ctx, payloads...)
+}
+
+// attend returns the context for a call of a Loglet of v, which ends with ctx or with other, and sees to it that the register is asked now and then
+// for a newer chain while the call waits.
+func (l *Log) attend(ctx, other context.Context, v *view) (context.Context, func()) {
+	ctx, unbind := bind(ctx, other)
+	w := &attendant{log: l, view: v}
+	w.timer.Store(time.AfterFunc(l.opts.RecheckEvery, w.ring))
+	return ctx, func() {
+		w.over.Store(true)
+		w.timer.Load().Stop()
+		unbind()
+	}
+}
+
+type attendant struct {
+	log   *Log
+	view  *view
+	timer atomic.Pointer[time.Timer]
+	over  atomic.Bool
+}
+
+func (w *attendant) ring() {
+	if w.over.Load() {
+		return
+	}
+	w.log.recheck(w.view)
+	if t := w.timer.Load(); t != nil {
+		t.Reset(w.log.opts.RecheckEvery)
+	}
+}
+
+// next decides what to do after an error of the Loglet s of v: nil means that a newer view is in place and the call is to be
+// repeated there.
+func (l *Log) next(ctx context.Context, v *view, s *slot, err error) error {
+	switch {
+	case errors.Is(err, ErrSealed):
+		return l.advance(ctx, v)
+	case ctx.Err() != nil:
+		return err
+	case errors.Is(err, context.Canceled) && s.leading.Err() != nil, errors.Is(err, ErrClosed):
+		if l.life.Err() != nil {
+			return ErrClosed
+		}
+		if l.view.Load() != v {
+			return nil
+		}
+		// Closed or let go under a chain that still names it? Perhaps there is another.
+		changed, rerr := l.refresh(ctx)
+		if changed || rerr != nil {
+			return rerr
+		}
+	}
+	return err
+}
+
+// refresh asks the register for a newer chain.
+func (l *Log) refresh(ctx context.Context) (changed bool, err error) {
+	seen := l.view.Load()
+	ctx, release, err := l.acquire(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer release()
+	if l.view.Load() != seen {
+		return true, nil
+	}
+	changed, err = l.reload(ctx)
+	return changed, l.blame(err)
 }
 
 // Tail is Loglet.Tail on virtual positions. It is never sealed: a tail of a sealed Loglet is thrown away, because the
 // Loglet cannot tell where the chain cut it off, and the next Loglet is asked.
-func (l *Log) Tail(ctx context.Context) (Tail, error) {
-	return l.tail(ctx, func(Segment, Loglet) Position { return 0 })
-}
+func (l *Log) Tail(ctx context.Context) (Tail, error) { return l.WaitTail(ctx, 0) }
 
 // WaitTail is Loglet.WaitTail on virtual positions.
 func (l *Log) WaitTail(ctx context.Context, atLeast Position) (Tail, error) {
-	return l.tail(ctx, func(s Segment, loglet Loglet) Position {
-		if atLeast < s.Start {
-			return 0
-		}
-		return s.toLoglet(atLeast)
-	})
-}
-
-func (l *Log) tail(ctx context.Context, atLeast func(Segment, Loglet) Position) (Tail, error) {
 	for {
 		v := l.view.Load()
-		seg, loglet := v.active()
-		var t Tail
-		var err error
-		if p := atLeast(seg, loglet); p > 0 {
-			t, err = loglet.WaitTail(ctx, p)
-		} else {
-			t, err = loglet.Tail(ctx)
-		}
+		seg, s := v.active()
+		t, err := l.tailOf(ctx, v, s, seg, atLeast)
 		if err == nil && !t.Sealed {
+			s.confirm(t.Next)
 			return Tail{Next: seg.toVirtual(t.Next)}, nil
 		}
 		if err == nil {
 			err = ErrSealed
 		}
-		if err = l.next(ctx, v, err); err != nil {
+		if err = l.next(ctx, v, s, err); err != nil {
 			return Tail{}, err
 		}
 	}
 }
 
-// Read is Loglet.Read on virtual positions. It returns entries of one segment at a time. Where several processes share a
-// chain, only what lies below a tail that this Log has returned is sure to be found: behind it, the chain in use may be
-// one that another process has since extended.
-func (l *Log) Read(ctx context.Context, from, to Position, maxBytes int) ([]Entry, error) {
-	if from >= to {
-		return nil, nil
+func (l *Log) tailOf(ctx context.Context, v *view, s *slot, seg Segment, atLeast Position) (Tail, error) {
+	loglet, err := s.get(ctx)
+	if err != nil {
+		return Tail{}, err
 	}
-	for {
+	ctx, done := l.attend(ctx, s.leading, v)
+	defer done()
+	if atLeast <= seg.Start {
+		return loglet.Tail(ctx)
+	}
+	return loglet.WaitTail(ctx, seg.toLoglet(atLeast))
+}
+
+// Read is Loglet.Read on virtual positions. It returns entries of one segment at a time.
+//
+// In the active Loglet it reads only below a tail that this Log has been given, and asks for one where it has none: a Loglet that another process has
+// sealed may hold more than the chain has kept of it, at positions that are now the next Loglet's.
+func (l *Log) Read(ctx context.Context, from, to Position, maxBytes int) ([]Entry, error) {
+	for pause := time.Millisecond; from < to; {
 		v := l.view.Load()
 		i := v.chain.locate(from)
 		if i < 0 {
 			return nil, &TrimmedError{First: v.chain.First()}
 		}
-		seg, loglet := v.chain.Segments[i], v.loglets[i]
+		seg, s := v.chain.Segments[i], v.slots[i]
+		end := to
 		if seg.Sealed {
-			to = min(to, seg.End) // beyond it the addresses are the next segment's
-		}
-		entries, err := loglet.Read(ctx, seg.toLoglet(from), seg.toLoglet(to), maxBytes)
-		var trimmed *TrimmedError
-		switch {
-		case errors.As(err, &trimmed):
-			return nil, &TrimmedError{First: seg.toVirtual(trimmed.First)}
-		case err != nil:
-			if err = l.next(ctx, v, err); err != nil {
+			end = min(to, seg.End) // beyond it the addresses are the next segment's
+		} else if end = min(to, seg.toVirtual(Position(s.confirmed.Load()))); from >= end {
+			t, err := l.Tail(ctx)
+			if err != nil || t.Next <= from {
 				return nil, err
 			}
 			continue
 		}
-		if seg.Start != 1 {
-			for j := range entries {
-				entries[j].Pos = seg.toVirtual(entries[j].Pos)
+		entries, err := l.readIn(ctx, v, s, seg, from, end, maxBytes)
+		var trimmed *TrimmedError
+		switch {
+		case err == nil && len(entries) > 0:
+			return entries, nil
+		case err == nil:
+			from = end // no position of a sparse Loglet is in between
+		case errors.As(err, &trimmed):
+			// Or another Loglet has taken its place, and this one's storage is gone.
+			changed, rerr := l.refresh(ctx)
+			if rerr != nil {
+				return nil, rerr
+			}
+			if !changed {
+				return nil, &TrimmedError{First: seg.toVirtual(trimmed.First)}
+			}
+		case errors.Is(err, errUnopened) && !lasting(err):
+			if rest(ctx, pause); ctx.Err() != nil {
+				return nil, err
+			}
+			pause = min(2*pause, time.Second)
+			if _, err := l.refresh(ctx); err != nil && lasting(err) {
+				return nil, err
+			}
+		default:
+			if err = l.nextRead(ctx, v, s, err); err != nil {
+				return nil, err
 			}
 		}
-		return entries, nil
 	}
+	return nil, nil
+}
+
+// errUnopened marks the failure to open a sealed segment's Loglet.
+var errUnopened = errors.New("vlog: a part of the log cannot be opened now")
+
+func (l *Log) readIn(ctx context.Context, v *view, s *slot, seg Segment, from, to Position, maxBytes int) ([]Entry, error) {
+	loglet, err := s.get(ctx)
+	if err != nil {
+		if errors.Is(err, ErrClosed) || ctx.Err() != nil {
+			return nil, err
+		}
+		return nil, fmt.Errorf("%w: %w", errUnopened, err)
+	}
+	ctx, done := l.attend(ctx, s.present, v)
+	defer done()
+	entries, err := loglet.Read(ctx, seg.toLoglet(from), seg.toLoglet(to), maxBytes)
+	if err != nil {
+		return nil, err
+	}
+	if len(entries) == 0 && seg.Sealed {
+		// To go on behind a gap is right only if it is one: what the chain says was written must have been.
+		t, err := loglet.Tail(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if t.Next < seg.toLoglet(seg.End) {
+			return nil, &CorruptError{File: fmt.Sprintf("%s loglet %d", seg.Kind, seg.ID), Offset: int64(t.Next),
+				Reason: fmt.Sprintf("it ends at %d, but the chain says %d: entries are lost", t.Next, seg.toLoglet(seg.End))}
+		}
+	}
+	if seg.Start != 1 {
+		for j := range entries {
+			entries[j].Pos = seg.toVirtual(entries[j].Pos)
+		}
+	}
+	return entries, nil
+}
+
+// nextRead is next for a Loglet that need not be the active one.
+func (l *Log) nextRead(ctx context.Context, v *view, s *slot, err error) error {
+	if errors.Is(err, context.Canceled) && ctx.Err() == nil && s.present.Err() != nil {
+		err = ErrClosed
+	}
+	return l.next(ctx, v, s, err)
 }
 
 // Trim is Loglet.Trim on virtual positions. Segments that fall wholly below before leave the chain and their storage is
-// deleted. If the process dies in between, the next Open deletes it (LogletSpec.Lowest).
+// deleted. If the process dies in between, a later Open deletes it (LogletSpec.Lowest).
 func (l *Log) Trim(ctx context.Context, before Position) (Position, error) {
-	l.reconf.Lock()
-	defer l.reconf.Unlock()
-	for {
-		if l.closed.Load() {
-			return 0, ErrClosed
-		}
-		v := l.view.Load()
-		i := v.chain.locate(before)
-		if i < 0 {
-			return l.trimFirst(ctx, v, 0)
-		}
-		shorter := v.chain.Truncate(before, newReconfiguration())
-		if len(shorter.Segments) == len(v.chain.Segments) {
-			return l.trimFirst(ctx, v, before)
-		}
-		won, err := l.install(ctx, shorter, l.version, nil)
+	if seg, s := l.view.Load().active(); before > seg.toVirtual(Position(s.confirmed.Load())) {
+		t, err := l.Tail(ctx)
 		if err != nil {
 			return 0, err
 		}
-		if !won {
-			if _, err := l.reload(ctx); err != nil {
+		before = min(before, t.Next)
+	}
+	for {
+		v := l.view.Load()
+		if len(v.chain.Truncate(before, [16]byte{}).Segments) < len(v.chain.Segments) {
+			if err := l.truncate(ctx, v, before); err != nil {
 				return 0, err
 			}
 			continue
 		}
-		for j, s := range v.chain.Segments {
-			if s.ID < shorter.Lowest {
-				if e := remove(ctx, v.loglets[j]); e != nil {
-					err = errors.Join(err, fmt.Errorf("vlog: remove trimmed loglet %d: %w", s.ID, e))
-				}
-			}
+		p, err := l.trimFirst(ctx, v, before)
+		if err == nil {
+			return p, nil
 		}
-		if err != nil {
+		if err = l.nextRead(ctx, v, v.slots[0], err); err != nil {
 			return 0, err
 		}
 	}
 }
 
+// truncate drops the segments below before from the chain. It returns nil too if another has changed the chain.
+func (l *Log) truncate(ctx context.Context, v *view, before Position) error {
+	begin := time.Now()
+	ctx, release, err := l.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if l.view.Load() != v {
+		return nil
+	}
+	shorter := v.chain.Truncate(before, newReconfiguration())
+	won, err := l.install(ctx, shorter, v.version, nil, Reconfigured{Kind: Truncated, Took: time.Since(begin)})
+	if err == nil && !won {
+		_, err = l.reload(ctx)
+	}
+	if err != nil {
+		return l.blame(err)
+	}
+	if !won {
+		return nil
+	}
+	for j, s := range v.chain.Segments {
+		if s.ID < shorter.Lowest {
+			if _, e := v.slots[j].get(ctx); e == nil || !errors.Is(e, ErrMissing) {
+				err = errors.Join(err, e)
+			}
+			if e := v.slots[j].drop(func(o Loglet) error { return remove(ctx, o) }); e != nil {
+				err = errors.Join(err, fmt.Errorf("vlog: remove trimmed loglet %d: %w", s.ID, e))
+			}
+		}
+	}
+	return err
+}
+
 // trimFirst trims inside the oldest segment; before 0 only asks.
 func (l *Log) trimFirst(ctx context.Context, v *view, before Position) (Position, error) {
-	seg, loglet := v.chain.Segments[0], v.loglets[0]
+	seg, s := v.chain.Segments[0], v.slots[0]
 	if seg.Sealed {
 		before = min(before, seg.End)
 	}
@@ -166,6 +319,12 @@ func (l *Log) trimFirst(ctx context.Context, v *view, before Position) (Position
 	if before > seg.Start {
 		p = seg.toLoglet(before)
 	}
+	loglet, err := s.get(ctx)
+	if err != nil {
+		return 0, err
+	}
+	ctx, done := l.attend(ctx, s.present, v)
+	defer done()
 	effective, err := loglet.Trim(ctx, p)
 	if err != nil {
 		return 0, err

@@ -1,10 +1,12 @@
 package vlog
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 )
 
 // Segment is one link of the chain: a Loglet and the virtual positions it holds.
@@ -77,6 +79,25 @@ func (c Chain) Truncate(before Position, reconfiguration [16]byte) Chain {
 	return Chain{Reconfiguration: reconfiguration, Lowest: c.Segments[i].ID, Segments: c.Segments[i:]}
 }
 
+// Replace puts another Loglet in the place of a sealed segment's; its positions stay what they were. ok is false if there is no such segment.
+func (c Chain) Replace(id uint64, kind string, config []byte, reconfiguration [16]byte) (_ Chain, ok bool) {
+	i := slices.IndexFunc(c.Segments, func(s Segment) bool { return s.ID == id && s.Sealed })
+	if i < 0 {
+		return c, false
+	}
+	c.Segments = slices.Clone(c.Segments)
+	c.Segments[i].Kind, c.Segments[i].Config = kind, config
+	c.Reconfiguration = reconfiguration
+	return c, true
+}
+
+func (c Chain) indexOf(id uint64) int {
+	return slices.IndexFunc(c.Segments, func(s Segment) bool { return s.ID == id })
+}
+
+// names says whether a segment of c is held by the Loglet of s.
+func (c Chain) names(s Segment) bool { return slices.ContainsFunc(c.Segments, s.sameLoglet) }
+
 // locate returns the index of the segment that holds p, or -1 if p lies before the chain. Positions at and beyond the
 // tail belong to the active segment. Empty segments hold nothing.
 func (c Chain) locate(p Position) int {
@@ -86,6 +107,11 @@ func (c Chain) locate(p Position) int {
 		}
 	}
 	return -1
+}
+
+// sameLoglet says whether both are held by one Loglet.
+func (s Segment) sameLoglet(o Segment) bool {
+	return s.ID == o.ID && s.Kind == o.Kind && bytes.Equal(s.Config, o.Config)
 }
 
 // toVirtual and toLoglet translate between a Loglet's positions and virtual ones.

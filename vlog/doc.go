@@ -12,11 +12,15 @@
 //   - An Append that returned nil is durable, stands at the positions returned, and is part of every later Read. Its
 //     positions are greater than those of every Append that had returned before it was called.
 //   - A Tail is at least as far as every Append that had returned before it was called.
-//   - What a Read returned once, every Read returns, until it is trimmed. Positions are dense: 1, 2, 3, …
+//   - What a Read returned once, every Read returns, until it is trimmed. Positions rise from entry to entry: 1, 2, 3, …, and sparsely only while
+//     the log is in a Loglet with sparse positions.
+//   - While nothing works (the register, or a majority of servers, is out of reach) Append, Tail and WaitTail wait, for as long as their contexts let
+//     them. They fail for what waiting cannot mend: lost or damaged storage, a poisoned disk.
 //
 // What the caller must do:
 //
-//  1. Read only below a tail obtained before (Read never returns more, so this costs nothing).
+//  1. Read only below a tail obtained before (Read never returns more, and asks for a tail if it has none, so this costs nothing). Go on behind the
+//     position of the last entry read, or behind the range if there was none in it; not by counting.
 //  2. Expect duplicates. An Append that failed, or whose context ended, may still have become part of the log; and an
 //     Append that met a sealed Loglet is repeated by Log in the next one. Whoever applies the log must recognise an entry
 //     it has seen: the envelope's session and sequence number are for that (Log-structured Protocols in Delos, SOSP 2021).

@@ -7,7 +7,8 @@ import (
 )
 
 // Position is the place of an entry in a log. The first entry is at 1; 0 means none. In a Loglet positions count from
-// the Loglet's own beginning, in a Log they are virtual: they count from the beginning of the first Loglet ever.
+// the Loglet's own beginning, in a Log they are virtual: they count from the beginning of the first Loglet ever. Positions rise from entry to entry, as a
+// rule by one; Loglets that put several logs together leave some out (sparse positions).
 type Position uint64
 
 // Entry is one entry read back from a log.
@@ -35,7 +36,7 @@ const MaxEntryBytes = 320 << 20
 // A Loglet is asked for total order and durability, not for consensus: it needs no election and no change of members.
 // What it must add is Seal, which has to work even where Append no longer does.
 type Loglet interface {
-	// Append adds the payloads at consecutive positions and returns the first. On nil all of them are durable, and every
+	// Append adds the payloads at consecutive positions (of one Append they are even where positions are sparse) and returns the first. On nil all of them are durable, and every
 	// Tail asked for from then on lies beyond them. Concurrent calls share the cost of reaching the disk; each keeps its
 	// own payloads together and in order. Append does not keep the payloads after it returned. Without payloads it
 	// returns the present tail and writes nothing.
@@ -55,9 +56,10 @@ type Loglet interface {
 	// below p waits for more with WaitTail(p+1).
 	WaitTail(ctx context.Context, atLeast Position) (Tail, error)
 
-	// Read returns entries from the range [from, to), in order and without gaps, beginning at from. It returns at most
+	// Read returns the first entries of the range [from, to), in order, leaving none out. It returns at most
 	// maxBytes of payload, and may return less than there is (where one file ends, say), but at least one entry if there
-	// is one below the tail, however large. It returns none, and no error, if from is at or beyond the tail or to. If
+	// is one below the tail, however large. It returns none, and no error, if there is none: from is at or beyond the tail or to, or positions are sparse
+	// and none in the range is taken. So a caller who read up to a tail that he was given, and got nothing, goes on at to. If
 	// from has been trimmed the error is a *TrimmedError. The slice is the caller's, the payloads are not.
 	Read(ctx context.Context, from, to Position, maxBytes int) ([]Entry, error)
 
