@@ -119,9 +119,16 @@ func (l *Loglet) tick() {
 		if l.missing != nil && l.missing() {
 			l.end(vlog.ErrMissing)
 		} else {
-			out := l.client.Tick()
-			l.repeats.Add(uint64(len(out.Messages)))
-			l.did(out)
+			// A sequencer that has died does not tell its appenders of the seal, so they ask; soon, once one is known of.
+			ticks := 1
+			if l.client.Sealed() {
+				ticks = sealedHaste
+			}
+			for range ticks {
+				out := l.client.Tick()
+				l.repeats.Add(uint64(len(out.Messages)))
+				l.did(out)
+			}
 			l.launch()
 		}
 	}

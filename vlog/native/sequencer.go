@@ -14,6 +14,7 @@ const (
 	sequencerRetry = 200 // ticks
 	clientTick     = 5 * time.Millisecond
 	clientRetry    = 40 // ticks
+	sealedHaste    = 10 // times as fast, when a seal is known of
 )
 
 // ticker calls tick every interval for as long as it says that there is something to do. Its owner's lock guards it.

@@ -129,6 +129,9 @@ func (c *Client) Cancel(call uint64) {
 // Known is a lower bound of the tail; whether the log is sealed there it does not say.
 func (c *Client) Known() vlog.Position { return c.known }
 
+// Sealed says that some server is known to be sealed.
+func (c *Client) Sealed() bool { return c.sealed }
+
 // Trimmed is the position below which this client knows the log to be trimmed.
 func (c *Client) Trimmed() vlog.Position { return c.trimmed }
 

@@ -1,0 +1,362 @@
+package native
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"rebase/vlog"
+	"rebase/vlog/local"
+	"rebase/vlog/logtest"
+	"rebase/vlog/mem"
+	"rebase/vlog/native/core"
+)
+
+// cluster is nodes with listeners of their own, whose disks can lose what was not synced.
+type cluster struct {
+	t     testing.TB
+	nodes []*member
+
+	mu     sync.Mutex
+	broken []uint64 // segments whose sequencer was found to be gone
+}
+
+type member struct {
+	id      core.Node
+	address string
+	disk    *vfs.MemFS
+
+	mu     sync.Mutex
+	node   *Node // nil: down
+	accept net.Listener
+	conns  map[net.Conn]struct{}
+	done   sync.WaitGroup
+	cut    bool // connections to and from it are refused
+}
+
+func newCluster(t testing.TB, n int) *cluster {
+	c := &cluster{t: t}
+	for i := range n {
+		c.nodes = append(c.nodes, &member{id: core.Node(0x1000 + i), address: "127.0.0.1:0", disk: vfs.NewCrashableMem()})
+		c.start(i)
+	}
+	t.Cleanup(func() {
+		for i := range c.nodes {
+			c.stop(i)
+		}
+	})
+	c.settle()
+	return c
+}
+
+// settle waits until the nodes that are up know each other.
+func (c *cluster) settle() {
+	for i := range c.nodes {
+		for j := range c.nodes {
+			for n, m := c.node(i), c.node(j); n != nil && m != nil; {
+				if i == j || n.diskOf(m.ID()) == m.Disk() {
+					break
+				}
+				time.Sleep(time.Millisecond)
+			}
+		}
+	}
+}
+
+func (c *cluster) candidates() (out []Candidate) {
+	for i, m := range c.nodes {
+		m.mu.Lock()
+		out = append(out, Candidate{Node: m.id, Name: fmt.Sprint("n", i+1), Address: m.address, LogServer: true, Sequencer: true, Alive: m.node != nil && !m.cut, Prefer: -i})
+		m.mu.Unlock()
+	}
+	return out
+}
+
+func (c *cluster) start(i int) {
+	m := c.nodes[i]
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.node != nil {
+		return
+	}
+	l, err := net.Listen("tcp", m.address)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	m.address = l.Addr().String()
+	m.disk = m.disk.CrashClone(vfs.CrashCloneCfg{})
+	log, err := local.Open("wal", local.Options{FS: m.disk, SegmentBytes: 64 << 10})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	node, err := Start(NodeOptions{
+		ID: m.id, Address: m.address, Log: log, Chain: 7, Candidates: c.candidates, PingEvery: 20 * time.Millisecond,
+		Broken: func(segment uint64, _ Config) {
+			c.mu.Lock()
+			c.broken = append(c.broken, segment)
+			c.mu.Unlock()
+		},
+		Dial: func(ctx context.Context, address string) (net.Conn, error) {
+			if m.isCut() || c.cutAt(address) {
+				return nil, errors.New("cut off")
+			}
+			var d net.Dialer
+			nc, err := d.DialContext(ctx, "tcp", address)
+			if err == nil {
+				m.keep(nc)
+			}
+			return nc, err
+		},
+	})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	m.node, m.accept, m.conns = node, l, map[net.Conn]struct{}{}
+	m.done.Go(func() {
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			m.keep(nc)
+			m.done.Go(func() { node.ServeConn(nc) })
+		}
+	})
+}
+
+func (m *member) keep(nc net.Conn) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.conns[nc] = struct{}{}
+}
+
+func (m *member) isCut() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.cut
+}
+
+func (c *cluster) cutAt(address string) bool {
+	for _, m := range c.nodes {
+		if m.address == address {
+			return m.isCut()
+		}
+	}
+	return false
+}
+
+// stop ends a node as a crash would.
+func (c *cluster) stop(i int) {
+	m := c.nodes[i]
+	m.mu.Lock()
+	node := m.node
+	m.node = nil
+	m.mu.Unlock()
+	if node == nil {
+		return
+	}
+	m.accept.Close()
+	if err := node.Close(); err != nil {
+		c.t.Error(err)
+	}
+	m.done.Wait()
+}
+
+func (c *cluster) node(i int) *Node {
+	m := c.nodes[i]
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.node
+}
+
+func (c *cluster) create(i int, segment uint64, w Wish) *Loglet {
+	c.t.Helper()
+	l, err := c.node(i).open(bg, vlog.LogletSpec{ID: segment, Create: true, Config: w.Encode()})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return l
+}
+
+func (c *cluster) open(i int, l *Loglet) *Loglet {
+	c.t.Helper()
+	fresh, err := c.node(i).open(bg, vlog.LogletSpec{ID: l.segment, Config: l.Config()})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return fresh
+}
+
+func (c *cluster) suite(from, sequencer int) logtest.Subject {
+	var last atomic.Uint64
+	return logtest.Subject{
+		New: func(t testing.TB) logtest.Log {
+			id := last.Add(1)
+			w := Wish{Sequencer: c.nodes[sequencer].id, Count: len(c.nodes)}
+			l, err := c.node(from).open(bg, vlog.LogletSpec{ID: id, Create: true, Lowest: id, Config: w.Encode()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return l
+		},
+		Reopen: func(t testing.TB, closed logtest.Log) logtest.Log { return c.open(from, closed.(*Loglet)) },
+	}
+}
+
+func TestConformanceTCP(t *testing.T) {
+	for _, tc := range []struct{ nodes, from, sequencer, dead int }{
+		{1, 0, 0, -1},
+		{3, 0, 0, -1},
+		{3, 0, 1, -1},
+		{3, 0, 1, 2},
+		{5, 4, 0, 2},
+	} {
+		t.Run(fmt.Sprintf("nodes=%d,from=%d,sequencer=%d,dead=%d", tc.nodes, tc.from, tc.sequencer, tc.dead), func(t *testing.T) {
+			c := newCluster(t, tc.nodes)
+			if tc.dead >= 0 {
+				c.stop(tc.dead)
+			}
+			logtest.Run(t, c.suite(tc.from, tc.sequencer))
+		})
+	}
+}
+
+// A sequencer's process is killed: appends wait, until somebody seals. What was acknowledged is there.
+func TestSequencerKilled(t *testing.T) {
+	c := newCluster(t, 3)
+	l := c.create(0, 1, Wish{Sequencer: c.nodes[2].id})
+	defer l.Close()
+	for i := range 10 {
+		if p, err := l.Append(bg, fmt.Append(nil, i)); err != nil || int(p) != i+1 {
+			t.Fatal(p, err)
+		}
+	}
+	c.stop(2)
+	hang := make(chan error, 1)
+	go func() {
+		_, err := l.Append(bg, []byte("late"))
+		hang <- err
+	}()
+	other := c.open(1, l)
+	defer other.Close()
+	if err := other.Seal(bg); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-hang; !errors.Is(err, vlog.ErrSealed) {
+		t.Fatal(err)
+	}
+	tail, err := l.Tail(bg)
+	if err != nil || tail != (vlog.Tail{Next: 11, Sealed: true}) {
+		t.Fatalf("%+v, %v", tail, err)
+	}
+	if got := logtest.All(t, other, 1); len(got) != 10 {
+		t.Fatalf("%q", got)
+	}
+}
+
+// A process that has started again says at once that it has no such sequencer.
+func TestSequencerRestarted(t *testing.T) {
+	c := newCluster(t, 3)
+	l := c.create(0, 1, Wish{Sequencer: c.nodes[1].id})
+	defer l.Close()
+	if _, err := l.Append(bg, []byte("a")); err != nil {
+		t.Fatal(err)
+	}
+	c.stop(1)
+	c.start(1)
+	ctx, cancel := context.WithCancel(bg)
+	done := make(chan error, 1)
+	go func() {
+		_, err := l.Append(ctx, []byte("b"))
+		done <- err
+	}()
+	for !l.Broken() {
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	for found := false; !found; time.Sleep(time.Millisecond) {
+		c.mu.Lock()
+		found = len(c.broken) == 1 && c.broken[0] == 1
+		c.mu.Unlock()
+	}
+}
+
+// logOn opens the whole log at a node.
+func (c *cluster) logOn(i int, meta vlog.MetaStore) *vlog.Log {
+	c.t.Helper()
+	log, err := vlog.Open(bg, vlog.Options{Meta: meta, Providers: map[string]vlog.Provider{"native": c.node(i).Provider()}, Initial: vlog.Segment{Kind: "native"}})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return log
+}
+
+// A log goes from one native loglet to the next under load, and nodes crash and come back all the time. Everything acknowledged is in the
+// log, where it was acknowledged.
+func TestRestartStorm(t *testing.T) {
+	c := newCluster(t, 4)
+	meta := new(mem.Meta)
+	log := c.logOn(0, meta) // node 0 stays up: it is the client
+	defer log.Close()
+	var wg sync.WaitGroup
+	var stop atomic.Bool
+	var mu sync.Mutex
+	acked := map[vlog.Position]string{}
+	for w := range 4 {
+		wg.Go(func() {
+			for i := 0; !stop.Load(); i++ {
+				body := fmt.Sprintf("%d/%d", w, i)
+				p, err := log.Append(bg, []byte(body))
+				if err != nil {
+					t.Errorf("append: %v", err)
+					return
+				}
+				mu.Lock()
+				if old, twice := acked[p]; twice {
+					t.Errorf("%d acknowledged for %s and %s", p, old, body)
+				}
+				acked[p] = body
+				mu.Unlock()
+			}
+		})
+	}
+	for i := range 12 {
+		victim := 1 + i%3
+		c.stop(victim)
+		time.Sleep(5 * time.Millisecond) // for some load; nothing depends on it
+		// The others roll on, with whoever is alive.
+		if err := log.Reconfigure(bg, vlog.Segment{Kind: "native", Config: Wish{Count: 3, Sequencer: c.nodes[1+(i+1)%3].id}.Encode()}); err != nil {
+			t.Fatal(err)
+		}
+		c.start(victim)
+		c.settle()
+	}
+	stop.Store(true)
+	wg.Wait()
+	check := func(log *vlog.Log) {
+		got := logtest.All(t, log, 1)
+		for p, body := range acked {
+			if int(p) > len(got) || got[p-1] != body {
+				t.Fatalf("%s was acknowledged at %d and is not there", body, p)
+			}
+		}
+		t.Logf("%d entries, %d acknowledged", len(got), len(acked))
+	}
+	check(log)
+	other := c.logOn(3, meta)
+	defer other.Close()
+	check(other)
+	if len(acked) == 0 {
+		t.Fatal("nothing was appended")
+	}
+}
