@@ -20,6 +20,7 @@ import (
 
 	"rebase/cluster/secret"
 	"rebase/vlog"
+	"rebase/vlog/etcd/embedded"
 	"rebase/vlog/local"
 	"rebase/vlog/native"
 	"rebase/vlog/native/core"
@@ -41,7 +42,7 @@ type Cluster struct {
 	node        *native.Node
 	counters    counters
 
-	meta     metaServer       // nil: external, or none
+	meta     *embedded.Server // nil: external, or none
 	etcd     *clientv3.Client // nil: a log server
 	registry *registry        // nil: a log server
 
@@ -55,6 +56,8 @@ type Cluster struct {
 	leader  NodeID   // of the embedded etcd
 	orphans []uint64 // incarnations of sequencers that are no more
 	closers []func() error
+	err     error // why it cannot go on
+	failed  chan struct{}
 	blocked string
 
 	ready     atomic.Bool // the registry is in use
@@ -105,7 +108,7 @@ func Open(ctx context.Context, o Options) (_ *Cluster, err error) {
 	if err := id.store(o.FS, o.Data); err != nil { // before the incarnation is used
 		return nil, err
 	}
-	c := &Cluster{o: o, identity: id, incarnation: id.incarnation(), log: o.Logger.With("node", id.ID.String()), mux: http.NewServeMux()}
+	c := &Cluster{o: o, identity: id, incarnation: id.incarnation(), log: o.Logger.With("node", id.ID.String()), mux: http.NewServeMux(), failed: make(chan struct{})}
 	c.pulses.init(o)
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	defer func() {

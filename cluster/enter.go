@@ -177,7 +177,7 @@ func (c *Cluster) keepRegistered(fresh bool) {
 	for pause := 250 * time.Millisecond; c.ctx.Err() == nil; {
 		if !told {
 			var a joinAnswer
-			err := c.askAny(c.ctx, recordPath, joinRequest{Record: c.self}, &a)
+			err := c.askAny(c.ctx, nil, recordPath, joinRequest{Record: c.self}, &a)
 			switch e := (*refusal)(nil); {
 			case err == nil:
 				told, pause = true, 250*time.Millisecond
@@ -209,17 +209,12 @@ func (c *Cluster) contacts(peers []string) {
 	}
 }
 
-// askAny asks database nodes until one answers.
-func (c *Cluster) askAny(ctx context.Context, path string, in, out any) error {
-	c.mu.Lock()
-	addrs := slices.Concat(c.identity.Contacts, c.o.Join)
-	c.mu.Unlock()
-	if c.registry != nil {
-		for _, r := range c.others() {
-			if r.Database() && r.State != Left {
-				addrs = append(addrs, r.Peer)
-			}
-		}
+// askAny asks database nodes until one answers: those at addrs, or else those that were there when this one has joined.
+func (c *Cluster) askAny(ctx context.Context, addrs []string, path string, in, out any) error {
+	if addrs == nil {
+		c.mu.Lock()
+		addrs = slices.Concat(c.identity.Contacts, c.o.Join)
+		c.mu.Unlock()
 	}
 	slices.Sort(addrs)
 	addrs = slices.DeleteFunc(slices.Compact(addrs), func(a string) bool { return a == c.advertised() })

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"time"
@@ -9,24 +10,15 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"rebase/cluster/secret"
 	"rebase/vlog"
 	"rebase/vlog/etcd"
+	"rebase/vlog/etcd/embedded"
 )
 
-// metaServer is the embedded etcd.
-type metaServer interface {
-	// Client is in process, and closed with the server.
-	Client() *clientv3.Client
-	Leader() bool
-	Close() error
-}
-
-// metaFiles are the certificates of etcd's peers, as files.
-type metaFiles struct{ ca, cert, key string }
-
 // openMeta starts the embedded etcd, or connects to the external one.
-func (c *Cluster) openMeta(ctx context.Context, embedded bool, listen string) error {
-	if !embedded {
+func (c *Cluster) openMeta(ctx context.Context, inside bool, listen string) error {
+	if !inside {
 		client, err := clientv3.New(clientv3.Config{Endpoints: c.identity.Meta, DialTimeout: requestTimeout, DialKeepAliveTime: 5 * time.Second, DialKeepAliveTimeout: 3 * time.Second})
 		if err != nil {
 			return &StartError{What: "the external etcd cannot be used", Err: err, Advice: "Give --meta its client endpoints, http://HOST:2379."}
@@ -46,18 +38,67 @@ func (c *Cluster) openMeta(ctx context.Context, embedded bool, listen string) er
 		c.log.Info("waiting for a majority of the database nodes: the embedded etcd needs them")
 	})
 	defer waiting.Stop()
-	if c.meta, err = c.startMeta(ctx, listen, files); err != nil {
-		return &StartError{What: "the embedded etcd does not start", Err: err, Advice: "It needs a majority of the cluster's database nodes. If this node was removed or its folder etcd is damaged, join with an empty folder and --replace " + c.Name() + "."}
+	c.meta, err = embedded.Start(ctx, embedded.Options{
+		Dir: filepath.Join(c.o.Data, "etcd"), Name: c.ID().String(), Cluster: c.ClusterID(), InitialCluster: c.identity.MetaCluster,
+		Listen: c.metaURL(listen), Advertise: c.metaURL(c.self.MetaPeer), TLS: files, Logger: c.log,
+		Heartbeat: max(c.o.SuspectAfter/10, 20*time.Millisecond), Election: max(c.o.SuspectAfter, 200*time.Millisecond),
+	})
+	if err != nil {
+		return c.metaError(err)
 	}
 	c.etcd = c.meta.Client()
+	for c.meta.Learner() { // it answers nothing yet
+		select {
+		case <-ctx.Done():
+			return &StartError{What: "no database node has given this one its vote in etcd", Err: ctx.Err(), Advice: "Start a majority of the others, then this one again."}
+		case <-c.meta.Done():
+			return c.metaError(c.meta.Err())
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 	return nil
+}
+
+// metaError tells what an error of the embedded etcd at the start means.
+func (c *Cluster) metaError(err error) error {
+	again := "Join with an empty data folder and --replace " + c.Name() + "."
+	switch {
+	case errors.Is(err, embedded.ErrRemoved):
+		return &StartError{What: "this node was removed from the cluster", Err: err, Advice: "To take part again it joins as a new node, with an empty data folder."}
+	case errors.Is(err, embedded.ErrNoQuorum):
+		return &StartError{What: "there is no majority of the cluster's database nodes", Err: err, Advice: "Start the others; this one cannot be of use without them."}
+	case errors.Is(err, embedded.ErrInUse):
+		return &StartError{What: "the embedded etcd cannot start", Err: err, Advice: "End the other process, or give another address with --meta-peer."}
+	case errors.Is(err, embedded.ErrForeign):
+		return &StartError{What: "the folder etcd in the data folder is not this node's", Err: err, Advice: again}
+	}
+	return &StartError{What: "the embedded etcd does not start", Err: err, Advice: "If its folder is damaged, do not repair it by hand. " + again}
+}
+
+// Failed is closed when this node cannot go on: it was removed, or its etcd has ended. Err says why.
+func (c *Cluster) Failed() <-chan struct{} { return c.failed }
+
+// Err returns why the node cannot go on, nil if it can.
+func (c *Cluster) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+func (c *Cluster) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil && c.ctx.Err() == nil {
+		c.err = err
+		close(c.failed)
+	}
 }
 
 // askForVote asks other nodes to make this one a full member, until one has or the node is in service: one that was started again has its vote already.
 func (c *Cluster) askForVote() {
 	for c.ctx.Err() == nil && !c.ready.Load() {
 		var a struct{}
-		if err := c.askAny(c.ctx, promotePath, promoteRequest{c.ID()}, &a); err == nil {
+		if err := c.askAny(c.ctx, nil, promotePath, promoteRequest{c.ID()}, &a); err == nil {
 			return
 		}
 		sleep(c.ctx, 100*time.Millisecond)
@@ -65,7 +106,7 @@ func (c *Cluster) askForVote() {
 }
 
 // writeCertificates gives etcd the files for its peers' TLS, and renews them in time: it reads them at every handshake.
-func (c *Cluster) writeCertificates() (*metaFiles, error) {
+func (c *Cluster) writeCertificates() (*embedded.TLS, error) {
 	if c.tls == nil {
 		return nil, nil
 	}
@@ -99,23 +140,46 @@ func (c *Cluster) writeCertificates() (*metaFiles, error) {
 			}
 		}
 	})
-	return &metaFiles{ca: filepath.Join(dir, tlsAuthorities), cert: filepath.Join(dir, tlsCertificate), key: filepath.Join(dir, tlsKey)}, nil
+	return &embedded.TLS{CA: filepath.Join(dir, tlsAuthorities), Certificate: filepath.Join(dir, tlsCertificate), Key: filepath.Join(dir, tlsKey), Name: secret.Name}, nil
 }
 
 // tendMeta keeps the embedded etcd's view of this node's address, and this node's view of who leads.
 func (c *Cluster) tendMeta() {
 	moved := false
-	for c.ctx.Err() == nil {
+	seen := uint64(0)
+	for {
 		if !moved {
 			moved = moveMember(c.ctx, c.etcd, c.ID(), c.metaURL(c.self.MetaPeer)) == nil
 		}
-		if leader, err := metaLeader(c.ctx, c.etcd); err == nil {
-			c.mu.Lock()
-			c.leader = leader
-			c.mu.Unlock()
+		if leader := c.meta.LeaderID(); leader != seen {
+			if members, err := embedded.Members(c.ctx, c.etcd); err == nil {
+				seen = leader
+				c.setLeader(leader, members)
+			}
 		}
-		sleep(c.ctx, time.Second)
+		select {
+		case <-c.ctx.Done():
+			return
+		case <-c.meta.Done():
+			if err := c.meta.Err(); err != nil {
+				c.fail(c.metaError(err))
+			}
+			return
+		case <-time.After(250 * time.Millisecond):
+		}
 	}
+}
+
+func (c *Cluster) setLeader(leader uint64, members []embedded.Member) {
+	var id NodeID
+	for _, m := range members {
+		if m.ID == leader {
+			_ = id.UnmarshalText([]byte(m.Name)) // 0 for one that has no name yet
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.leader = id
 }
 
 // Meta returns the register that holds the log's chain.

@@ -129,7 +129,7 @@ func (c *Cluster) Remove(ctx context.Context, node string, force bool) error {
 	if m.Self {
 		// Its own etcd would end in the middle of it.
 		var a struct{}
-		return c.askAny(ctx, removePath, removeRequest{Node: m.ID.String(), Force: force}, &a)
+		return c.askAny(ctx, c.databases(), removePath, removeRequest{Node: m.ID.String(), Force: force}, &a)
 	}
 	if m.State != Left {
 		if err := c.mayRemove(m, force); err != nil {

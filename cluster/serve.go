@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"rebase/vlog/etcd/embedded"
 )
 
 // What this node answers others on its peer port.
@@ -36,11 +38,11 @@ func (c *Cluster) serveJoin(ctx context.Context, q joinRequest) (any, error) {
 	case rec.ID == 0 || rec.ID == c.ID() || rec.Peer == "" || rec.Role != RoleAll && rec.Role != RoleLog:
 		return nil, &refusal{Status: http.StatusBadRequest, What: "the node does not say properly who it is"}
 	}
-	embedded := c.meta != nil && rec.Role == RoleAll
-	if embedded && rec.MetaPeer == "" {
+	inside := c.meta != nil && rec.Role == RoleAll
+	if inside && rec.MetaPeer == "" {
 		return nil, &refusal{Status: http.StatusConflict, What: "this cluster keeps its metadata in the etcd embedded in its nodes", Advice: "Leave out --meta."}
 	}
-	if !embedded {
+	if !inside {
 		rec.MetaPeer = ""
 	}
 	if q.Replace != "" {
@@ -53,11 +55,8 @@ func (c *Cluster) serveJoin(ctx context.Context, q joinRequest) (any, error) {
 		return nil, refuse(err)
 	}
 	a := &joinAnswer{Cluster: c.ClusterID(), Meta: c.identity.Meta, Peers: c.databases()}
-	if embedded {
-		a.MetaCluster, err = addMember(ctx, c.etcd, rec.ID, c.metaURL(rec.MetaPeer), func(why string) {
-			c.log.Debug("a node that joins has to wait for etcd", "joining", rec.Name, "err", why)
-		})
-		if err != nil {
+	if inside {
+		if a.MetaCluster, _, err = embedded.Add(ctx, c.etcd, rec.ID.String(), c.metaURL(rec.MetaPeer)); err != nil {
 			return nil, fmt.Errorf("adding the node to etcd: %w", err)
 		}
 	}
@@ -116,10 +115,11 @@ func (c *Cluster) servePromote(ctx context.Context, q promoteRequest) (any, erro
 	if err := c.usable(); err != nil {
 		return nil, err
 	}
-	if _, err := promoteMember(ctx, c.etcd, q.ID); err != nil {
-		return nil, err
+	rec, ok := c.registry.get(q.ID)
+	if !ok || c.meta == nil {
+		return nil, &refusal{Status: http.StatusNotFound, What: fmt.Sprintf("the cluster has no node %s to give a vote to", q.ID)}
 	}
-	return struct{}{}, nil
+	return struct{}{}, promoteMember(ctx, c.etcd, q.ID, c.metaURL(rec.MetaPeer))
 }
 
 // serveRecord brings the record of a node up to date that has no access to the registry itself.
