@@ -39,6 +39,7 @@ type batches struct {
 	waiting []*batch // not yet sent; entries join the last
 	flying  map[uint64]*batch
 	bytes   int // of both
+	limit   int // of bytes, unless it is a single append
 	arena   []byte
 	queue   []*entrance // appenders who have to wait
 }
@@ -98,7 +99,7 @@ func (l *Loglet) enter(ctx context.Context, size int) error {
 		return l.err
 	}
 	q := &l.batches
-	if len(q.queue) == 0 && (q.bytes == 0 || q.bytes+size <= maxFlyingBytes) {
+	if len(q.queue) == 0 && (q.bytes == 0 || q.bytes+size <= q.limit) {
 		q.bytes += size
 		return nil
 	}
@@ -134,7 +135,7 @@ func (q *batches) release(size int) {
 
 // admit lets appenders in, in the order in which they came.
 func (q *batches) admit() {
-	for len(q.queue) > 0 && (q.bytes == 0 || q.bytes+q.queue[0].bytes <= maxFlyingBytes) {
+	for len(q.queue) > 0 && (q.bytes == 0 || q.bytes+q.queue[0].bytes <= q.limit) {
 		q.bytes += q.queue[0].bytes
 		close(q.queue[0].ready)
 		q.queue = q.queue[1:]
@@ -231,5 +232,5 @@ func (q *batches) end(err error) {
 	for _, e := range q.queue {
 		close(e.ready)
 	}
-	*q = batches{}
+	*q = batches{limit: q.limit}
 }

@@ -51,7 +51,7 @@ func newLoglet(cfg core.Config, self core.Node, near int, send func([]core.Messa
 	return &Loglet{
 		core: cfg, send: send, repeats: repeats,
 		client: core.NewClient(cfg, self, core.ClientOptions{Near: near, Retry: clientRetry}),
-		calls:  map[uint64]*call{}, ticks: ticker{interval: clientTick},
+		calls:  map[uint64]*call{}, batches: batches{limit: maxFlyingBytes}, ticks: ticker{interval: clientTick},
 	}
 }
 

@@ -32,19 +32,26 @@ type member struct {
 	id      core.Node
 	address string
 	disk    *vfs.MemFS
+	dir     string // files instead of disk
 
 	mu     sync.Mutex
 	node   *Node // nil: down
 	accept net.Listener
 	conns  map[net.Conn]struct{}
 	done   sync.WaitGroup
-	cut    bool // connections to and from it are refused
+	cut    bool          // connections to and from it are refused
+	paused chan struct{} // closed when it may read on; nil: it is not paused
 }
 
-func newCluster(t testing.TB, n int) *cluster {
+func newCluster(t testing.TB, n int) *cluster { return newClusterIn(t, make([]string, n)) }
+
+// newClusterIn has files in real directories, where one is named.
+func newClusterIn(t testing.TB, dirs []string) *cluster {
 	c := &cluster{t: t}
-	for i := range n {
-		c.nodes = append(c.nodes, &member{id: core.Node(0x1000 + i), address: "127.0.0.1:0", disk: vfs.NewCrashableMem()})
+	for i, dir := range dirs {
+		c.nodes = append(c.nodes, &member{id: core.Node(0x1000 + i), address: "127.0.0.1:0", disk: vfs.NewCrashableMem(), dir: dir})
+	}
+	for i := range dirs {
 		c.start(i)
 	}
 	t.Cleanup(func() {
@@ -91,8 +98,13 @@ func (c *cluster) start(i int) {
 		c.t.Fatal(err)
 	}
 	m.address = l.Addr().String()
-	m.disk = m.disk.CrashClone(vfs.CrashCloneCfg{})
-	log, err := local.Open("wal", local.Options{FS: m.disk, SegmentBytes: 64 << 10})
+	var log *local.Loglet
+	if m.dir != "" {
+		log, err = local.Open(m.dir, local.Options{})
+	} else {
+		m.disk = m.disk.CrashClone(vfs.CrashCloneCfg{})
+		log, err = local.Open("wal", local.Options{FS: m.disk, SegmentBytes: 64 << 10})
+	}
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -110,7 +122,7 @@ func (c *cluster) start(i int) {
 			var d net.Dialer
 			nc, err := d.DialContext(ctx, "tcp", address)
 			if err == nil {
-				m.keep(nc)
+				nc = m.keep(nc)
 			}
 			return nc, err
 		},
@@ -125,16 +137,65 @@ func (c *cluster) start(i int) {
 			if err != nil {
 				return
 			}
-			m.keep(nc)
+			nc = m.keep(nc)
 			m.done.Go(func() { node.ServeConn(nc) })
 		}
 	})
 }
 
-func (m *member) keep(nc net.Conn) {
+func (m *member) keep(nc net.Conn) net.Conn {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	nc = &pausable{nc, m}
 	m.conns[nc] = struct{}{}
+	return nc
+}
+
+// pausable is a connection whose process may be stopped for a while.
+type pausable struct {
+	net.Conn
+	m *member
+}
+
+func (p *pausable) Read(b []byte) (int, error) {
+	p.m.mu.Lock()
+	wait := p.m.paused
+	p.m.mu.Unlock()
+	if wait != nil {
+		<-wait
+	}
+	return p.Conn.Read(b)
+}
+
+func (m *member) pause() (resume func()) {
+	c := make(chan struct{})
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.paused = c
+	return sync.OnceFunc(func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.paused = nil
+		close(c)
+	})
+}
+
+// cutOff breaks the connections of a node and makes none until it is healed.
+func (c *cluster) cutOff(i int) {
+	m := c.nodes[i]
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.cut = true
+	for nc := range m.conns {
+		nc.Close()
+	}
+}
+
+func (c *cluster) heal(i int) {
+	m := c.nodes[i]
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.cut = false
 }
 
 func (m *member) isCut() bool {
@@ -304,7 +365,13 @@ func (c *cluster) logOn(i int, meta vlog.MetaStore) *vlog.Log {
 // A log goes from one native loglet to the next under load, and nodes crash and come back all the time. Everything acknowledged is in the
 // log, where it was acknowledged.
 func TestRestartStorm(t *testing.T) {
-	c := newCluster(t, 4)
+	t.Run("memory", func(t *testing.T) { testStorm(t, newCluster(t, 4)) })
+	t.Run("files", func(t *testing.T) {
+		testStorm(t, newClusterIn(t, []string{t.TempDir(), t.TempDir(), t.TempDir(), t.TempDir()}))
+	})
+}
+
+func testStorm(t *testing.T, c *cluster) {
 	meta := new(mem.Meta)
 	log := c.logOn(0, meta) // node 0 stays up: it is the client
 	defer log.Close()
