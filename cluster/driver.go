@@ -2,10 +2,13 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"rebase/vlog"
 )
 
 // Drive begins to act: to move the log away from nodes that fail, and to have the sessions of nodes ended that are gone. It is called once,
@@ -78,33 +81,39 @@ func (d *driver) step(now time.Time) {
 	if now.Sub(d.since) < p.after || !d.limit.allows(now) {
 		return
 	}
-	d.limit.use(now)
 	d.planned = ""
-	d.reconfigure(v, p)
+	if d.reconfigure(v, p) {
+		d.limit.use(now)
+	}
 }
 
-// reconfigure moves the log to where p says, if it is still where v saw it.
-func (d *driver) reconfigure(v view, p plan) {
+// reconfigure moves the log to where p says, if it is still where v saw it. It returns whether it has done or tried anything.
+func (d *driver) reconfigure(v view, p plan) bool {
 	from := d.h.Log.Chain().Active()
 	if from.ID != v.active.segment {
-		return
+		return false
 	}
 	next, err := d.c.segment(from, p)
 	if err == nil {
 		ctx, cancel := context.WithTimeout(d.c.ctx, reconfigureTimeout)
 		defer cancel()
-		d.c.log.Info("moving the log", "why", d.c.names(p.why), "loglet", from.ID)
 		begun := time.Now()
-		if err = d.h.Log.Reconfigure(ctx, next); err == nil {
+		err = d.h.Log.ReconfigureFrom(ctx, from.ID, next)
+		if err == nil {
 			d.c.counters.reconfigurations.Add(1)
-			d.c.log.Info("the log has moved", "loglet", d.h.Log.Chain().Active().ID, "took", time.Since(begun))
-			return
+			d.c.log.Info("moved the log", "why", d.c.names(p.why), "loglet", d.h.Log.Chain().Active().ID, "took", time.Since(begun))
+			return true
+		}
+		var overtaken *vlog.OvertakenError
+		if errors.As(err, &overtaken) { // by another node, who saw the same
+			return false
 		}
 	}
 	if d.c.ctx.Err() == nil {
 		d.c.counters.failed.Add(1)
 		d.c.log.Warn("the log could not be moved; it will be tried again", "why", d.c.names(p.why), "err", err)
 	}
+	return true
 }
 
 // names puts names in the place of numbers in a text.

@@ -240,8 +240,8 @@ func (c *Cluster) Reconfigure(ctx context.Context, t Target) error {
 	}
 	for range 5 {
 		before := hooks.Log.Chain().Active()
-		err := hooks.Log.Reconfigure(ctx, next)
-		if err != nil {
+		var overtaken *vlog.OvertakenError
+		if err := hooks.Log.ReconfigureFrom(ctx, before.ID, next); err != nil && !errors.As(err, &overtaken) {
 			return err
 		}
 		if now := hooks.Log.Chain().Active(); now.ID != before.ID && c.fulfils(now, next, t) {
