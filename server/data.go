@@ -11,6 +11,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
+	"rebase/cluster"
 	"rebase/db"
 	"rebase/live"
 	"rebase/store"
@@ -24,16 +25,18 @@ import (
 //	CHAIN   of which parts the log consists
 //	log/    the log's files
 //	store/  the store's files
+//
+// A node of a cluster has neither CHAIN nor log/, but what package cluster keeps there.
 type data struct {
-	lock  io.Closer
-	log   *vlog.Log
-	store *store.Store
-	db    *db.DB
-	hub   *live.Hub
+	lock    io.Closer
+	cluster *cluster.Cluster // nil: a server by itself
+	engines *engines
+	log     *vlog.Log
+	store   *store.Store
+	db      *db.DB
+	hub     *live.Hub
+	member  *member // nil: a server by itself
 }
-
-// logKind names the embedded log in the chain.
-const logKind = "local"
 
 func openData(ctx context.Context, o Options, m *metrics) (_ *data, err error) {
 	if o.Data == "" {
@@ -57,40 +60,51 @@ func openData(ctx context.Context, o Options, m *metrics) (_ *data, err error) {
 		return nil, &lockedError{err}
 	}
 	keepPrivate(fs, o.Data, o.Logger)
-	provider := local.Provider(local.Options{
-		FS: fs, Root: fs.PathJoin(o.Data, "log"), SegmentBytes: o.SegmentBytes,
-		Logger: o.Logger, OnCommit: m.commit,
-		// A damaged log must stop the start, not surprise at a later read. What is kept is bounded by LogRetain, and
-		// is read at gigabytes per second.
-		VerifyAll: true,
-	})
-	log, err := vlog.Open(ctx, vlog.Options{
-		Meta:      local.FileMeta(o.Data, fs),
-		Providers: map[string]vlog.Provider{logKind: provider},
-		Initial:   vlog.Segment{Kind: logKind},
-		Logger:    o.Logger,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("log: %w", err)
-	}
-	d.log = log
-	d.store, err = store.Open(fs.PathJoin(o.Data, "store"), store.Options{FS: fs, CacheBytes: o.CacheBytes, Logger: o.Logger})
-	if err != nil {
-		return nil, &storeError{err}
-	}
-	d.db, err = db.Open(ctx, db.Options{
-		Log: &meteredLog{Log: d.log, m: m}, Store: d.store, Observer: d.hub, Logger: o.Logger, OnApply: m.applied,
-	})
-	if err != nil {
+	if o.Cluster != nil {
+		if err := d.openMember(ctx, o, m); err != nil {
+			return nil, err
+		}
+	} else if err := d.openAlone(ctx, o, m); err != nil {
 		return nil, err
 	}
 	d.hub.Attach(d.db)
 	return d, nil
 }
 
+// openAlone opens the data of a server by itself: the chain is in a file.
+func (d *data) openAlone(ctx context.Context, o Options, m *metrics) (err error) {
+	d.engines = newEngines(o, m, nil)
+	d.log, err = vlog.Open(ctx, vlog.Options{
+		Meta: local.FileMeta(o.Data, o.FS), Providers: d.engines.providers,
+		Initial: vlog.Segment{Kind: kindLocal}, Logger: o.Logger, OnReconfigure: m.reconfigured,
+	})
+	if err != nil {
+		return fmt.Errorf("log: %w", err)
+	}
+	if err := d.openStore(o); err != nil {
+		return err
+	}
+	d.db, err = db.Open(ctx, db.Options{
+		Log: &meteredLog{Log: d.log, m: m}, Store: d.store, Observer: d.hub, Logger: o.Logger, OnApply: m.applied,
+	})
+	return err
+}
+
+func (d *data) openStore(o Options) (err error) {
+	d.store, err = store.Open(o.FS.PathJoin(o.Data, storeFolder), store.Options{FS: o.FS, CacheBytes: o.CacheBytes, Logger: o.Logger})
+	if err != nil {
+		return &storeError{err}
+	}
+	return nil
+}
+
+// storeFolder is the folder of the store in the data folder.
+const storeFolder = "store"
+
 // close ends the database, brings the store up to the log's tail, and closes
 // the files.
 func (d *data) close(ctx context.Context) error {
+	d.member.stop()
 	err := d.db.Close(ctx)
 	return errors.Join(err, d.closeFiles())
 }
@@ -103,10 +117,22 @@ func (d *data) closeFiles() error {
 	if d.log != nil {
 		errs = append(errs, d.log.Close())
 	}
+	errs = append(errs, d.engines.close())
+	if d.cluster != nil {
+		errs = append(errs, d.cluster.Close())
+	}
 	if d.lock != nil {
 		errs = append(errs, d.lock.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// trimmer is how the log is trimmed.
+func (d *data) trimmer() trimmer {
+	if d.member != nil {
+		return sharedTrimmer{d.log, d.member}
+	}
+	return d.log
 }
 
 // healthy says whether the data can be written.

@@ -16,6 +16,7 @@ import (
 	"rebase/console/demo"
 	"rebase/gateway/admin"
 	"rebase/gateway/authadmin"
+	"rebase/gateway/clusteradmin"
 	"rebase/gateway/identity"
 )
 
@@ -69,6 +70,8 @@ func (s *Server) routes() http.Handler {
 			demonstration.ServeHTTP(w, r)
 		case authadmin.Serves(path):
 			s.auth.admin.ServeHTTP(w, r)
+		case clusteradmin.Serves(path):
+			s.operations.ServeHTTP(w, r)
 		case strings.HasPrefix(path, admin.Prefix):
 			administration.ServeHTTP(w, r)
 		case path == "/favicon.ico":

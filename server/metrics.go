@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"rebase/gateway/rest"
+	"rebase/vlog"
 	"rebase/vlog/local"
 )
 
@@ -22,6 +23,9 @@ type metrics struct {
 	writeSeconds, syncSeconds    prometheus.Histogram
 	appendSeconds, applySeconds  prometheus.Histogram
 	checkpointSeconds            prometheus.Histogram
+	reconfigureSeconds           prometheus.Histogram
+	stallSeconds                 prometheus.Histogram
+	chainChanges                 *prometheus.CounterVec
 	requests                     *prometheus.CounterVec
 	requestSeconds               *prometheus.HistogramVec
 	responseBytes, streamResyncs prometheus.Counter
@@ -42,6 +46,10 @@ func newMetrics(version string) *metrics {
 	m.appendSeconds = f.histogram("rebase_log_append_seconds", "Time until a group of operations is durable in the log, waiting for the group before it included.", latencies)
 	m.applySeconds = f.histogram("rebase_apply_seconds", "Time to apply a group of log entries: decide, store, tell the listeners and answer.", latencies)
 	m.checkpointSeconds = f.histogram("rebase_checkpoint_seconds", "Time of one flush of the store and trim of the log.", latencies)
+	m.reconfigureSeconds = f.histogram("rebase_log_reconfigure_seconds", "Time of a change of the log's chain by this server.", latencies)
+	m.stallSeconds = f.histogram("rebase_log_stall_seconds", "Time in which nothing could be appended because this server moved the log to another loglet.", latencies)
+	m.chainChanges = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "rebase_log_chain_changes_total", Help: "Changes of the log's chain that this server has made, or has followed."}, []string{"change"})
+	m.registry.MustRegister(m.chainChanges)
 	m.requests = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "rebase_rest_requests_total", Help: "REST requests answered; method STREAM is a stream of events that has ended, status 499 a client that did not wait."}, []string{"method", "status"})
 	m.requestSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "rebase_rest_request_seconds", Help: "Time to answer a REST request, streams of events not counted.", Buckets: latencies}, []string{"method"})
 	m.responseBytes = f.counter("rebase_rest_response_bytes_total", "Bytes of REST responses.")
@@ -65,6 +73,17 @@ func (m *metrics) commit(c local.Commit) {
 	m.groupBytes.Observe(float64(c.Bytes))
 	m.writeSeconds.Observe(c.Write.Seconds())
 	m.syncSeconds.Observe(c.Sync.Seconds())
+}
+
+// reconfigured is the virtual log's hook.
+func (m *metrics) reconfigured(r vlog.Reconfigured) {
+	m.chainChanges.WithLabelValues(string(r.Kind)).Inc()
+	if r.Took > 0 {
+		m.reconfigureSeconds.Observe(r.Took.Seconds())
+	}
+	if r.Stalled > 0 {
+		m.stallSeconds.Observe(r.Stalled.Seconds())
+	}
 }
 
 // applied is the database's hook.

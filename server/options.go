@@ -6,7 +6,10 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
+
 	"rebase/auth/users"
+	"rebase/cluster"
 )
 
 // Options say what server to start. Data is required; the zero values of the
@@ -66,6 +69,14 @@ type Options struct {
 	// AuditRetain is how many bytes of the audit journal are kept; 0 is 100 MiB.
 	AuditRetain int64
 
+	// Cluster makes the server a node of a cluster, with the log that the nodes share; nil is a server by itself, unless its data folder belongs to a
+	// node. Data, FS, ClientURL if empty, Version and Logger are filled in, and so is Listen: 100 above the port of the clients.
+	Cluster *cluster.Options
+	// Etcd is the configuration of clients of external etcds, but for the addresses: certificates, and a name and password.
+	Etcd clientv3.Config
+	// DigestEvery is the time between comparisons of the replicas' states; 0 is ten minutes.
+	DigestEvery time.Duration
+
 	Logger  *slog.Logger // nil: none
 	Version string       // told at /_rebase/version
 }
@@ -82,6 +93,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.CheckpointEvery <= 0 {
 		o.CheckpointEvery = 30 * time.Second
+	}
+	if o.DigestEvery <= 0 {
+		o.DigestEvery = 10 * time.Minute
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -100,6 +114,7 @@ const (
 	KindCorrupt      // the data is damaged
 	KindOpen         // the server would be open to other machines
 	KindTLS          // the certificate or key cannot be used
+	KindCluster      // the server cannot take part in its cluster
 )
 
 // StartError is why a server did not start. Its text says what was tried, what

@@ -12,6 +12,7 @@ import (
 
 	"rebase/audit"
 	"rebase/auth/users"
+	"rebase/gateway/clusteradmin"
 	"rebase/gateway/identity"
 	"rebase/gateway/rest"
 	"rebase/gateway/rtdb"
@@ -19,18 +20,19 @@ import (
 
 // Server is a running server. Its methods are safe for concurrent use.
 type Server struct {
-	o        Options
-	log      *slog.Logger
-	metrics  *metrics
-	data     *data
-	audit    *audit.Log
-	auth     authentication
-	users    *users.Store
-	identity *identity.Server
-	rtdb     *rtdb.Server
-	rest     *rest.Server
-	handler  http.Handler
-	http     *httpServer
+	o          Options
+	log        *slog.Logger
+	metrics    *metrics
+	data       *data
+	audit      *audit.Log
+	auth       authentication
+	users      *users.Store
+	identity   *identity.Server
+	rtdb       *rtdb.Server
+	rest       *rest.Server
+	handler    http.Handler
+	operations *clusteradmin.Handler
+	http       *httpServer
 
 	stopCheckpoints context.CancelFunc
 	checkpoints     sync.WaitGroup
@@ -61,6 +63,10 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	}
 	if o.PublicURL == "" && len(o.ACME.Hosts) > 0 {
 		o.PublicURL = h.url // the name is the public one
+	}
+	if o, err = o.inCluster(h); err != nil {
+		h.stopListening()
+		return nil, err
 	}
 	s, err := open(ctx, o)
 	if err != nil {
@@ -100,6 +106,7 @@ func open(ctx context.Context, o Options) (*Server, error) {
 		DB: s.data.db, Hub: s.data.hub, Auth: s.authenticator(), AppChecker: s.appChecker(),
 		Limiter: limiter, MaxWriteBytes: s.limits().Write, Audit: s.audit, Logger: o.Logger, Metrics: s.metrics.rest(),
 	})
+	s.operations = s.newOperations()
 	s.watchUsers()
 	s.watchCredentials()
 	s.handler = hurryBodies(bodyGrace, s.routes())
@@ -110,7 +117,7 @@ func open(ctx context.Context, o Options) (*Server, error) {
 	run, cancel := context.WithCancel(context.Background())
 	s.stopCheckpoints = cancel
 	c := &checkpointer{
-		log: s.data.log, store: s.data.store, retain: o.LogRetain, logger: o.Logger,
+		log: s.data.trimmer(), store: s.data.store, retain: o.LogRetain, logger: o.Logger,
 		appended: s.metrics.appended.Load,
 		observe:  func(took time.Duration) { s.metrics.checkpointSeconds.Observe(took.Seconds()) },
 	}

@@ -83,9 +83,9 @@ type nodeArg struct {
 	Node string `arg:"" placeholder:"NODE" help:"Name or id of the node."`
 }
 
-func (n nodeArg) post(ctx context.Context, std streams, a *clusterCmd, what, done string) error {
+func (n nodeArg) post(ctx context.Context, std streams, a *clusterCmd, what, done string, force bool) error {
 	var s clusteradmin.Cluster
-	printed, err := a.call(ctx, std, "POST", clusteradmin.ClusterPath+"/"+what, map[string]string{"node": n.Node}, &s)
+	printed, err := a.call(ctx, std, "POST", clusteradmin.ClusterPath+"/"+what, map[string]any{"node": n.Node, "force": force}, &s)
 	if err = said(std, printed, err, done, n.Node); err != nil || printed {
 		return err
 	}
@@ -96,21 +96,24 @@ type clusterDrainCmd struct{ nodeArg }
 
 // Run drains the node.
 func (c *clusterDrainCmd) Run(ctx context.Context, std streams, a *clusterCmd) error {
-	return c.post(ctx, std, a, "drain", "drained %s; it can be ended\n")
+	return c.post(ctx, std, a, "drain", "drained %s; it can be ended\n", false)
 }
 
 type clusterUndrainCmd struct{ nodeArg }
 
 // Run takes the node back.
 func (c *clusterUndrainCmd) Run(ctx context.Context, std streams, a *clusterCmd) error {
-	return c.post(ctx, std, a, "undrain", "took %s back\n")
+	return c.post(ctx, std, a, "undrain", "took %s back\n", false)
 }
 
-type clusterRemoveCmd struct{ nodeArg }
+type clusterRemoveCmd struct {
+	nodeArg
+	Force bool `help:"Also where a part of the log would be left without a majority of its disks: the node's disk is lost in any case."`
+}
 
 // Run removes the node.
 func (c *clusterRemoveCmd) Run(ctx context.Context, std streams, a *clusterCmd) error {
-	return c.post(ctx, std, a, "remove", "removed %s\n")
+	return c.post(ctx, std, a, "remove", "removed %s\n", c.Force)
 }
 
 type clusterDigestCmd struct{}

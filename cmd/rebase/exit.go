@@ -17,6 +17,7 @@ const (
 	exitCorrupt = 5   // the data is damaged
 	exitOpen    = 6   // refused to be open to other machines
 	exitTLS     = 7   // the certificate or key cannot be used
+	exitCluster = 8   // the server cannot take part in its cluster
 	exitForced  = 130 // ended at once by a second signal
 )
 
@@ -53,6 +54,8 @@ func exitCode(err error) int {
 			return exitOpen
 		case server.KindTLS:
 			return exitTLS
+		case server.KindCluster:
+			return exitCluster
 		}
 	}
 	return exitFailure

@@ -43,6 +43,8 @@ type serveCmd struct {
 	LimitAddress    limitFlag `help:"What those at one address may take who have not signed in; not those on this machine. (${limit_address})" placeholder:"LIMITS"`
 	LimitWrite      byteSize  `help:"Largest write; the protocol's own limits are 16MiB from SDKs and 256MiB by REST." placeholder:"SIZE"`
 
+	clusterFlags
+
 	LogFormat string `enum:"text,json" default:"text" help:"How to write the server's log to standard error: ${enum}."`
 	LogLevel  string `enum:"debug,info,warn,error" default:"info" help:"What to write to it: ${enum}, and what is worse."`
 
@@ -62,8 +64,13 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
+	member, err := c.clusterFlags.options()
+	if err != nil {
+		return err
+	}
 	s, err := server.Start(ctx, server.Options{
-		Listen: c.Listen, Data: c.Data, Access: c.access(), PublicURL: c.PublicURL, FirebaseKeys: c.FirebaseKeys, AppCheckKeys: c.AppCheckKeys, Mail: server.Mail{SMTP: c.SMTP, From: c.MailFrom}, Project: c.Project, NewRootSecret: c.NewRootSecret, Demo: c.Demo, Debug: c.Debug, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
+		Cluster: member,
+		Listen:  c.Listen, Data: c.Data, Access: c.access(), PublicURL: c.PublicURL, FirebaseKeys: c.FirebaseKeys, AppCheckKeys: c.AppCheckKeys, Mail: server.Mail{SMTP: c.SMTP, From: c.MailFrom}, Project: c.Project, NewRootSecret: c.NewRootSecret, Demo: c.Demo, Debug: c.Debug, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
 		ACME:       server.ACME{Hosts: c.ACMEHost, Email: c.ACMEEmail, Directory: c.ACMEDirectory, CA: c.ACMECA},
 		HTTPListen: c.HTTPListen, AuditRetain: int64(c.AuditRetain),
 		LogRetain: int64(c.LogRetain), CheckpointEvery: c.CheckpointEvery, CacheBytes: int64(c.Cache),

@@ -112,11 +112,13 @@ type Options struct {
 	Log         func(context.Context) (*Log, error)
 	Reconfigure func(context.Context, Reconfiguration) error
 	// Cluster tells of the cluster; the others do something to a node, given by name or id. They are nil on a server that is in none.
-	Cluster                func(context.Context) (*Cluster, error)
-	Drain, Undrain, Remove func(ctx context.Context, node string) error
-	Digest                 func(context.Context) error
-	Audit                  *audit.Log   // may be nil
-	Logger                 *slog.Logger // nil: none
+	Cluster        func(context.Context) (*Cluster, error)
+	Drain, Undrain func(ctx context.Context, node string) error
+	// Remove refuses, without force, what would cost a part of the log its majority.
+	Remove func(ctx context.Context, node string, force bool) error
+	Digest func(context.Context) error
+	Audit  *audit.Log   // may be nil
+	Logger *slog.Logger // nil: none
 }
 
 // Handler serves it all. It is safe for concurrent use.
@@ -176,9 +178,9 @@ func (h *Handler) serve(r *http.Request) (any, error) {
 	case ClusterPath:
 		return adminapi.Methods(r, map[string]func() (any, error){"GET": func() (any, error) { return h.o.Cluster(r.Context()) }})
 	case ClusterPath + "/drain":
-		return h.toNode(r, audit.NodeDrained, h.o.Drain)
+		return h.toNode(r, audit.NodeDrained, plain(h.o.Drain))
 	case ClusterPath + "/undrain":
-		return h.toNode(r, audit.NodeUndrained, h.o.Undrain)
+		return h.toNode(r, audit.NodeUndrained, plain(h.o.Undrain))
 	case ClusterPath + "/remove":
 		return h.toNode(r, audit.NodeRemoved, h.o.Remove)
 	case ClusterPath + "/digest":
@@ -212,11 +214,22 @@ func (h *Handler) reconfigure(r *http.Request) (any, error) {
 	return h.o.Log(r.Context())
 }
 
+// plain is for what knows no force.
+func plain(do func(context.Context, string) error) func(context.Context, string, bool) error {
+	return func(ctx context.Context, node string, force bool) error {
+		if force {
+			return adminapi.Refusef(http.StatusBadRequest, "\"force\" is for removing a node")
+		}
+		return do(ctx, node)
+	}
+}
+
 // toNode does something to the node that the body names.
-func (h *Handler) toNode(r *http.Request, act audit.Act, do func(context.Context, string) error) (any, error) {
+func (h *Handler) toNode(r *http.Request, act audit.Act, do func(context.Context, string, bool) error) (any, error) {
 	return adminapi.Methods(r, map[string]func() (any, error){"POST": func() (any, error) {
 		var in struct {
-			Node string `json:"node"`
+			Node  string `json:"node"`
+			Force bool   `json:"force"`
 		}
 		if err := adminapi.Body(r, &in); err != nil {
 			return nil, err
@@ -224,7 +237,7 @@ func (h *Handler) toNode(r *http.Request, act audit.Act, do func(context.Context
 		if in.Node == "" {
 			return nil, adminapi.Refusef(http.StatusBadRequest, "the body must name a node, as {\"node\": \"…\"}")
 		}
-		err := do(r.Context(), in.Node)
+		err := do(r.Context(), in.Node, in.Force)
 		h.record(r, act, in.Node, err, nil)
 		if err != nil {
 			return nil, err

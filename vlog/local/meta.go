@@ -70,8 +70,10 @@ func sweep(o Options, dir string, lowest uint64) error {
 	return err
 }
 
+// ChainFile is the name of the file that FileMeta keeps.
+const ChainFile = "CHAIN"
+
 const (
-	metaFile    = "CHAIN"
 	metaMagic   = "RBMETA01"
 	metaHeader  = len(metaMagic) + 4 + 8
 	maxMetaSize = 64 << 20
@@ -101,7 +103,7 @@ func (m *fileMeta) Load(context.Context) ([]byte, uint64, error) {
 }
 
 func (m *fileMeta) load() ([]byte, uint64, error) {
-	path := m.fs.PathJoin(m.dir, metaFile)
+	path := m.fs.PathJoin(m.dir, ChainFile)
 	f, err := m.fs.Open(path)
 	if oserror.IsNotExist(err) {
 		return nil, 0, nil
@@ -139,7 +141,7 @@ func (m *fileMeta) Store(_ context.Context, value []byte, ifVersion uint64) (uin
 	binary.LittleEndian.PutUint64(b[len(metaMagic)+4:], version+1)
 	b = append(b, value...)
 	binary.LittleEndian.PutUint32(b[len(metaMagic):], crc32.Checksum(b[len(metaMagic)+4:], castagnoli))
-	path := m.fs.PathJoin(m.dir, metaFile)
+	path := m.fs.PathJoin(m.dir, ChainFile)
 	if err := m.replace(path, b); err != nil {
 		return 0, fmt.Errorf("vlog/local: write %s: %w", path, err)
 	}
