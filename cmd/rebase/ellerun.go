@@ -14,10 +14,10 @@ import (
 )
 
 type elleRunCmd struct {
-	URL       string `help:"The server: http://HOST:PORT. Nobody else should write below --path meanwhile." required:"" placeholder:"URL"`
-	Namespace string `help:"The database to use (that of the host name)." placeholder:"NAME"`
-	Path      string `default:"elle" help:"Where to write; each run has a part of its own there (${default})." placeholder:"PATH"`
-	Token     string `help:"Credential to send: a token or a secret." placeholder:"TOKEN"`
+	URL       []string `help:"The server: http://HOST:PORT. May be repeated, for the nodes of a cluster. Nobody else should write below --path meanwhile." required:"" placeholder:"URL"`
+	Namespace string   `help:"The database to use (that of the host name)." placeholder:"NAME"`
+	Path      string   `default:"elle" help:"Where to write; each run has a part of its own there (${default})." placeholder:"PATH"`
+	Token     string   `help:"Credential to send: a token or a secret." placeholder:"TOKEN"`
 
 	Workload  string        `short:"w" default:"list-append" help:"list-append (conditional writes), rw-register (multi-path updates, conditional writes), set or counter (${default})." placeholder:"NAME"`
 	Protocols []string      `default:"rest,ws" help:"How clients speak, in turns: rest, ws (${default})." placeholder:"NAME"`
@@ -55,7 +55,7 @@ func (c *elleRunCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	h, err := drive.Run(ctx, drive.Options{URL: c.URL, Namespace: c.Namespace, Path: c.Path, Token: c.Token,
+	h, err := drive.Run(ctx, drive.Options{URL: c.URL[0], Others: c.URL[1:], Namespace: c.Namespace, Path: c.Path, Token: c.Token,
 		Workload: c.Workload, Protocols: c.Protocols, Clients: c.Clients, Duration: c.Duration, Txns: c.Txns,
 		Pause: c.Pause, Keys: c.Keys, MaxWrites: c.MaxWrites, Timeout: c.Timeout, Settle: c.Settle, Seed: c.Seed}, nil)
 	if h == nil {
@@ -76,7 +76,7 @@ func (c *elleRunCmd) Run(ctx context.Context, std streams) error {
 	}
 	name := c.Out
 	if name == "" {
-		name = c.URL
+		name = strings.Join(c.URL, " ")
 	}
 	if err := check.print(std.out, name, r); err != nil {
 		return err

@@ -18,6 +18,9 @@ var Protocols = []string{"rest", "ws"}
 type Options struct {
 	// URL is the server's, http or https.
 	URL string
+	// Others are further addresses of the same database, such as those of the other nodes of a cluster. Clients are dealt out over all, and
+	// go to the next one when theirs fails.
+	Others []string
 	// Namespace is the database; "" leaves it to the URL's host name.
 	Namespace string
 	// Path is where everything is written, "elle" if empty. A part of its own for each run is added.
@@ -39,12 +42,14 @@ type Options struct {
 }
 
 func (o *Options) defaults() error {
-	u, err := url.Parse(o.URL)
-	if err != nil {
-		return err
-	}
-	if u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return fmt.Errorf("the URL %q is not like http://HOST:PORT", o.URL)
+	for _, at := range o.addresses() {
+		u, err := url.Parse(at)
+		if err != nil {
+			return err
+		}
+		if u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return fmt.Errorf("the URL %q is not like http://HOST:PORT", at)
+		}
 	}
 	if !slices.Contains(Workloads, o.Workload) {
 		return fmt.Errorf("no workload %q; there are %s", o.Workload, strings.Join(Workloads, ", "))
@@ -78,4 +83,15 @@ func (o *Options) defaults() error {
 		o.Settle = 30 * time.Second
 	}
 	return nil
+}
+
+// addresses are URL and Others.
+func (o *Options) addresses() []string { return slices.Concat([]string{o.URL}, o.Others) }
+
+// at returns the options for one of the addresses, taken in turns.
+func (o *Options) at(i int) *Options {
+	all := o.addresses()
+	one := *o
+	one.URL = all[i%len(all)]
+	return &one
 }

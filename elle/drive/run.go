@@ -84,25 +84,40 @@ type worker struct {
 	rng     *rand.Rand
 }
 
-func (r *runner) connectAs(i int) client {
+// connectAs makes the i-th client, at one of the addresses.
+func (r *runner) connectAs(i, address int) client {
+	o := r.o.at(address)
 	if r.o.Protocols[i%len(r.o.Protocols)] == "ws" {
-		return newWS(r.o)
+		return newWS(o)
 	}
-	return newREST(r.o)
+	return newREST(o)
 }
 
+// failuresOfAServer is after how many failures on end that may have been conditions alone a client tries another address.
+const failuresOfAServer = 5
+
 func (r *runner) work(ctx context.Context, i int) {
-	w := &worker{runner: r, c: r.connectAs(i), process: int64(i), rng: rand.New(rand.NewPCG(r.o.Seed, uint64(i)))}
+	// Both protocols at each address.
+	address, failures := i/len(r.o.Protocols), 0
+	w := &worker{runner: r, c: r.connectAs(i, address), process: int64(i), rng: rand.New(rand.NewPCG(r.o.Seed, uint64(i)))}
 	defer func() { w.c.close() }()
 	for ctx.Err() == nil {
 		if n := r.invoked.Add(1); r.o.Txns > 0 && n > int64(r.o.Txns) {
 			return
 		}
 		err := w.operate()
+		if failures++; err == nil || len(r.o.Others) == 0 {
+			failures = 0
+		}
 		if err != nil && !certain(err) {
 			// The process may still be at it. Another takes its place.
+			w.process = r.process.Add(1) - 1
+			failures = failuresOfAServer
+		}
+		if failures >= failuresOfAServer {
 			w.c.close()
-			w.c, w.process = r.connectAs(i), r.process.Add(1)-1
+			address, failures = address+1, 0
+			w.c = r.connectAs(i, address)
 		}
 		pause := r.o.Pause
 		if err != nil {
@@ -162,10 +177,8 @@ func endRead(c *history.Call, err error, ok func()) error {
 // settle waits for the server and reads everything once more.
 func (r *runner) settle() error {
 	deadline := time.Now().Add(r.o.Settle)
-	w := &worker{runner: r, c: newREST(r.o), process: r.process.Add(1) - 1}
-	if r.o.Protocols[0] == "ws" {
-		w.c = newWS(r.o)
-	}
+	address := 0
+	w := &worker{runner: r, c: r.connectAs(0, address), process: r.process.Add(1) - 1}
 	defer func() { w.c.close() }()
 	last := r.group()
 	for group := int64(0); group <= last; group++ {
@@ -180,6 +193,8 @@ func (r *runner) settle() error {
 				return fmt.Errorf("the server does not answer in the end: %w", errors.Join(err, context.Cause(r.ctx)))
 			}
 			w.c.close()
+			address++
+			w.c = r.connectAs(0, address)
 			time.Sleep(100 * time.Millisecond)
 		}
 		if w.o.Workload == "set" || w.o.Workload == "counter" {
