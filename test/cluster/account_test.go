@@ -36,20 +36,22 @@ type bookkeeper struct {
 	name string
 	rest bool
 
-	mu       sync.Mutex
-	changed  *sync.Cond
-	node     *node // the one that it is connected to
-	next     int   // number of the next entry
-	pending  []entry
-	acked    map[int]bool
-	unsure   map[int]bool // what is not known, and not sent again
-	acks     []ack
-	refusals map[string]int // answers that are neither ok nor a loss of the connection
-	session  string
-	broken   bool
-	sessions int // that have been begun
-	ended    int // of them, those whose onDisconnect operation was acknowledged
-	moves    int
+	mu        sync.Mutex
+	changed   *sync.Cond
+	node      *node // the one that it is connected to
+	next      int   // number of the next entry
+	pending   []entry
+	acked     map[int]bool
+	unsure    map[int]bool // what is not known, and not sent again
+	acks      []ack
+	refusals  map[string]int // answers that are neither ok nor a loss of the connection
+	session   string
+	broken    bool
+	sentTo    *node // where the server has sent the client, if it has
+	sessions  int   // that have been begun
+	ended     int   // of them, those whose onDisconnect operation was acknowledged
+	moves     int   // because of failures
+	redirects int
 }
 
 type entry struct {
@@ -97,6 +99,20 @@ func (a *accounts) elsewhere(from *node) *node {
 	return all[(i+1)%len(all)]
 }
 
+// sentTo is the node that a reset names.
+func (a *accounts) sentTo(host json.RawMessage) *node {
+	var addr string
+	if json.Unmarshal(host, &addr) == nil {
+		for _, n := range a.c.all() {
+			if n.addr() == addr {
+				return n
+			}
+		}
+	}
+	a.c.t.Errorf("a client is sent to %s, where no node is", host)
+	return nil
+}
+
 func (a *accounts) stopped() bool {
 	select {
 	case <-a.stop:
@@ -120,7 +136,6 @@ func (b *bookkeeper) run() {
 			return
 		}
 		if again {
-			b.moves++
 			time.Sleep(20 * time.Millisecond)
 		}
 	}
@@ -131,8 +146,14 @@ func (b *bookkeeper) run() {
 func (b *bookkeeper) connect() (again bool) {
 	elsewhere := func() bool {
 		b.mu.Lock()
+		defer b.mu.Unlock()
+		if to := b.sentTo; to != nil { // as SDKs do
+			b.node, b.sentTo = to, nil
+			b.redirects++
+			return true
+		}
 		b.node = b.a.elsewhere(b.node)
-		b.mu.Unlock()
+		b.moves++
 		return true
 	}
 	conn, err := harness.DialWithin(b.node.addr(), namespace, b.session, answerTime)
@@ -208,7 +229,7 @@ func (b *bookkeeper) read(conn *harness.Conn) {
 		if m.Request != 0 {
 			b.answered(m, node)
 		} else if m.Type == "r" { // sent away
-			b.broken = true
+			b.broken, b.sentTo = true, b.a.sentTo(m.Data)
 		}
 		b.changed.Broadcast()
 		gone := b.broken

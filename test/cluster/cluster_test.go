@@ -42,7 +42,8 @@ const namespace = "cluster"
 
 // cluster is a cluster of nodes, or a single server that is no cluster.
 type cluster struct {
-	t      *testing.T
+	owner  *testing.T // the test whose end is the cluster's
+	t      *testing.T // the one that is going on: it, or one below it
 	net    *harness.Network
 	dir    string
 	secret string // file of the cluster's secret
@@ -52,19 +53,22 @@ type cluster struct {
 
 	mu    sync.Mutex
 	nodes []*node
+	gone  []*node // that were forgotten
 }
 
 // node is a server process on a host of its own, or the place where one was.
 type node struct {
-	c    *cluster
-	name string
-	ip   string
-	data string
-	bin  string // "" is the ordinary one
+	c     *cluster
+	name  string
+	ip    string
+	data  string
+	bin   string   // "" is the ordinary one
+	flags []string // how it came into the cluster
+	log   bool     // it only keeps the log, and has no clients
 
 	mu     sync.Mutex
 	server *harness.Server
-	log    *os.File
+	file   *os.File // of its log
 }
 
 func (n *node) addr() string { return n.ip + ":" + clientPort }
@@ -73,7 +77,7 @@ func (n *node) peer() string { return n.ip + ":" + peerPort }
 // newCluster makes a network and nothing on it.
 func newCluster(t *testing.T, flags ...string) *cluster {
 	t.Helper()
-	c := &cluster{t: t, dir: t.TempDir(), flags: flags}
+	c := &cluster{owner: t, t: t, dir: t.TempDir(), flags: flags}
 	key := make([]byte, 32)
 	rand.Read(key)
 	c.secret = filepath.Join(c.dir, "cluster-secret")
@@ -82,7 +86,7 @@ func newCluster(t *testing.T, flags ...string) *cluster {
 	}
 	c.net = harness.NewNetwork(t)
 	t.Cleanup(func() {
-		if t.Failed() {
+		if c.t = t; t.Failed() {
 			c.printLogs()
 		}
 	})
@@ -100,21 +104,22 @@ func single(t *testing.T, flags ...string) *cluster {
 	return c
 }
 
-// start starts a cluster of so many nodes, n1 and so on.
-func start(t *testing.T, size int, flags ...string) *cluster {
-	t.Helper()
-	c := newCluster(t, flags...)
+// found starts a cluster of so many nodes, n1 and so on. furnish, unless it is nil, is called with each before it starts.
+func (c *cluster) found(size int, furnish func(*node)) {
+	c.t.Helper()
 	for i := range size {
 		n := c.add("n" + strconv.Itoa(i+1))
-		if i == 0 {
-			n.launch("--cluster")
-		} else {
-			n.launch("--join", c.nodes[0].peer())
+		if n.flags = []string{"--cluster"}; i > 0 {
+			n.flags = []string{"--join", c.nodes[0].peer()}
 		}
+		if furnish != nil {
+			furnish(n)
+		}
+		n.launch()
 		c.settled(n)
 	}
 	c.openDatabase()
-	return c
+	c.serves(back, c.all()...)
 }
 
 // add makes a host for a node. Its data is kept in the cluster's folder.
@@ -123,22 +128,43 @@ func (c *cluster) add(name string) *node {
 	n := &node{c: c, name: name, data: filepath.Join(c.dir, name)}
 	c.net.AddHost(name)
 	n.ip = c.net.IP(name)
-	log, err := os.Create(filepath.Join(c.dir, name+".log"))
+	file, err := os.Create(filepath.Join(c.dir, name+".log"))
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	n.log = log
+	n.file = file
 	c.mu.Lock()
 	c.nodes = append(c.nodes, n)
 	c.mu.Unlock()
 	return n
 }
 
-// all are the nodes that the cluster is made of now.
-func (c *cluster) all() []*node {
+// everyone are the nodes that the cluster is made of now.
+func (c *cluster) everyone() []*node {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.nodes)
+}
+
+// all are those that have clients.
+func (c *cluster) all() []*node {
+	return slices.DeleteFunc(c.everyone(), func(n *node) bool { return n.log })
+}
+
+// but are those that have clients without some.
+func (c *cluster) but(some ...*node) []*node {
+	return slices.DeleteFunc(c.all(), func(n *node) bool { return slices.Contains(some, n) })
+}
+
+// named returns the node of a name.
+func (c *cluster) named(name string) *node {
+	for _, n := range c.everyone() {
+		if n.name == name {
+			return n
+		}
+	}
+	c.t.Fatalf("there is no node %q", name)
+	return nil
 }
 
 // forget takes a node from the list.
@@ -146,18 +172,19 @@ func (c *cluster) forget(n *node) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.nodes = slices.DeleteFunc(c.nodes, func(o *node) bool { return o == n })
+	c.gone = append(c.gone, n)
 }
 
-// launch starts the node's process and does not wait for it. Flags beyond the usual ones are what it is told this time.
+// launch starts the node's process and does not wait for it. Flags are what it is told this time only.
 func (n *node) launch(flags ...string) {
 	n.c.t.Helper()
 	args := []string{"serve", "--listen", "0.0.0.0:" + clientPort, "--data", n.data}
 	if !n.c.alone {
 		args = append(args, "--name", n.name, "--peer", n.peer(), "--advertise", "http://"+n.addr(), "--cluster-secret-file", n.c.secret)
 	}
-	args = append(append(args, n.c.flags...), flags...)
-	fmt.Fprintf(n.log, "=== %s rebase %s\n", time.Now().Format("15:04:05.000"), strings.Join(args, " "))
-	s, err := harness.Launch(n.c.t, harness.Command{Bin: n.bin, On: n.c.net.On(n.name), Args: args, Log: n.log})
+	args = slices.Concat(args, n.c.flags, n.flags, flags)
+	fmt.Fprintf(n.file, "=== %s rebase %s\n", time.Now().Format("15:04:05.000"), strings.Join(args, " "))
+	s, err := harness.Launch(n.c.owner, harness.Command{Bin: n.bin, On: n.c.net.On(n.name), Args: args, Log: n.file})
 	if err != nil {
 		n.c.t.Fatal(err)
 	}
@@ -267,7 +294,7 @@ func (c *cluster) cli(n *node, args ...string) (string, error) {
 	cmd.Env = append(os.Environ(), "REBASE_SECRET="+c.root)
 	start := time.Now()
 	out, err := cmd.CombinedOutput()
-	fmt.Fprintf(n.log, "=== %s rebase %s: %v after %v\n%s", time.Now().Format("15:04:05.000"), strings.Join(args, " "), err, time.Since(start), out)
+	fmt.Fprintf(n.file, "=== %s rebase %s: %v after %v\n%s", time.Now().Format("15:04:05.000"), strings.Join(args, " "), err, time.Since(start), out)
 	if err != nil {
 		err = fmt.Errorf("rebase %s: %w\n%s", strings.Join(args, " "), err, out)
 	}
@@ -305,8 +332,8 @@ func (c *cluster) serves(within time.Duration, nodes ...*node) {
 
 // printLogs prints the end of what each node has said.
 func (c *cluster) printLogs() {
-	for _, n := range c.all() {
-		text, err := os.ReadFile(n.log.Name())
+	for _, n := range append(c.everyone(), c.gone...) {
+		text, err := os.ReadFile(n.file.Name())
 		if err != nil {
 			c.t.Error(err)
 			continue
@@ -318,8 +345,8 @@ func (c *cluster) printLogs() {
 		c.t.Logf("the end of what %s has said:\n%s", n.name, text)
 	}
 	if dir := os.Getenv("REBASE_CLUSTER_LOGS"); dir != "" {
-		for _, n := range c.all() {
-			if text, err := os.ReadFile(n.log.Name()); err == nil {
+		for _, n := range append(c.everyone(), c.gone...) {
+			if text, err := os.ReadFile(n.file.Name()); err == nil {
 				os.WriteFile(filepath.Join(dir, strings.ReplaceAll(c.t.Name(), "/", "-")+"-"+n.name+".log"), text, 0o644)
 			}
 		}

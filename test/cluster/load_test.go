@@ -79,6 +79,19 @@ func (c *cluster) under(t *testing.T, name string, seed uint64, do func(l *load)
 	return l
 }
 
+// peaceful says that no client was told of an error, and none had to go elsewhere of its own accord.
+func (l *load) peaceful(t *testing.T) {
+	t.Helper()
+	for _, b := range l.accounts.clients {
+		if len(b.refusals)+len(b.unsure)+b.moves > 0 {
+			t.Errorf("%s was not served in peace: %d moves, %d writes in doubt, other answers %v", b.name, b.moves, len(b.unsure), b.refusals)
+		}
+	}
+	if len(l.registers.strange) > 0 {
+		t.Errorf("operations on registers were not answered in peace: %v", l.registers.strange)
+	}
+}
+
 // mark notes that something is done now.
 func (l *load) mark(format string, args ...any) {
 	l.mu.Lock()

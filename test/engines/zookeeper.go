@@ -44,6 +44,12 @@ func ZooKeeper(t testing.TB, n int, more ...string) ZooKeeperEnsemble {
 	return nil
 }
 
+// FetchZooKeeper fetches what ZooKeeper needs, for tests that start it where there is no network.
+func FetchZooKeeper(t testing.TB) {
+	t.Helper()
+	zooKeeperJars(t)
+}
+
 // zooKeeperJars fetches the jars that zookeeper/pom.xml names, and Java and Maven if they are missing.
 func zooKeeperJars(t testing.TB) string {
 	t.Helper()
