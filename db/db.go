@@ -140,6 +140,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 // recover replays what the log has and the store does not.
 func (d *DB) recover(ctx context.Context) error {
 	d.applied = vlog.Position(d.store.Applied())
+	d.reached.set(d.applied)
 	tail, err := d.vlog.Tail(ctx)
 	if err != nil {
 		return fmt.Errorf("log: %w", err)

@@ -104,7 +104,7 @@ func openStore(t *testing.T, fs vfs.FS) *store.Store {
 
 func (r *rig) get(p tree.Path) string { return dump(r.t, r.store, p) }
 
-func dump(t *testing.T, s store.Reader, p tree.Path) string {
+func dump(t testing.TB, s store.Reader, p tree.Path) string {
 	t.Helper()
 	n, err := s.Get("test", p)
 	if err != nil {
@@ -120,7 +120,7 @@ func (r *rig) wantTree(p tree.Path, want string) {
 	}
 }
 
-func parse(t *testing.T, s string) *tree.Node {
+func parse(t testing.TB, s string) *tree.Node {
 	t.Helper()
 	n, err := tree.ParseJSON([]byte(s))
 	if err != nil {
@@ -165,7 +165,7 @@ func (r *rig) replayed() *store.Store {
 }
 
 // metas is everything the store holds beside the tree.
-func metas(t *testing.T, s store.Reader) map[string]string {
+func metas(t testing.TB, s store.Reader) map[string]string {
 	t.Helper()
 	all := map[string]string{}
 	err := s.ScanMeta(nil, func(k, v []byte) bool { all[string(k)] = string(v); return true })

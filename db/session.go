@@ -151,11 +151,17 @@ func (s *Session) takeOver(ctx context.Context, previous SessionID) error {
 	w := proposal{session: s.id, done: func(Result) { close(resumed) }}
 	o := origin{now: d.now(), replayOf: &writeRef{session: from}}
 	s.introduce(&o)
-	d.enqueue(w, op, o)
+	go d.enqueue(w, op, o)
 	select {
 	case <-resumed:
 	case <-ctx.Done():
-		// It may yet be resumed. A session that does nothing is ended with its node.
+		go func() { // nobody will have this session
+			<-resumed
+			s.mu.Lock()
+			s.begun = true
+			s.mu.Unlock()
+			s.end()
+		}()
 		return context.Cause(ctx)
 	}
 	s.mu.Lock()
