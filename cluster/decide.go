@@ -30,7 +30,8 @@ type seen struct {
 	database   bool // may carry a sequencer
 	logServer  bool // has a disk for the log
 	state      State
-	alive      bool
+	heard      bool          // it is not silent. Who is heard is left alone
+	alive      bool          // it is trusted: heard, and not silent a moment ago. Only to those is anything moved
 	steady     time.Duration // for how long it has been alive, or not
 	metaLeader bool          // of the embedded etcd: with the sequencer elsewhere, one death does not cost both
 }
@@ -88,7 +89,7 @@ func decide(v view) plan {
 	for _, p := range v.active.parts {
 		if s := by[p.sequencer]; p.lost {
 			say(true, "the sequencer on %s has ended", p.sequencer)
-		} else if s == nil || !s.alive {
+		} else if s == nil || !s.heard {
 			say(true, "the sequencer's node %s is silent", p.sequencer)
 		}
 	}
@@ -177,7 +178,7 @@ func (v view) chooseServers(by map[NodeID]*seen, urgent bool, say func(bool, str
 			if s, ok := spare(); ok {
 				out = append(out, s)
 			}
-		case m.state == Draining, !m.alive && (m.steady >= v.replaceAfter || urgent):
+		case m.state == Draining, !m.heard && (m.steady >= v.replaceAfter || urgent):
 			// Without a spare it stays: the others are a majority, and it counts again when it comes back.
 			if s, ok := spare(); ok {
 				out = append(out, s)
@@ -198,7 +199,7 @@ func (v view) chooseServers(by map[NodeID]*seen, urgent bool, say func(bool, str
 		if v.layout.Count > 0 {
 			target = v.layout.Count
 			for len(out) > target { // an operator wanted fewer; the dead go first
-				i := slices.IndexFunc(out, func(id NodeID) bool { return !by[id].alive })
+				i := slices.IndexFunc(out, func(id NodeID) bool { return !by[id].heard })
 				if i < 0 {
 					i = len(out) - 1
 				}
@@ -237,7 +238,9 @@ func (v view) chooseServers(by map[NodeID]*seen, urgent bool, say func(bool, str
 func (v view) chooseSequencer(by map[NodeID]*seen, i int, p plan, say func(bool, string, ...any)) NodeID {
 	now := v.active.parts[i]
 	able := func(id NodeID) bool { m := by[id]; return m != nil && m.database && m.alive && m.state == Up }
-	current := able(now.sequencer) && !now.lost
+	m := by[now.sequencer]
+	here := m != nil && m.heard && !now.lost
+	current := here && m.state == Up
 	if wished := v.layout.Sequencer; wished != 0 && len(v.active.parts) == 1 && wished != now.sequencer && able(wished) && (by[wished].steady >= settled || !current) {
 		say(false, "the sequencer belongs on %s", wished)
 		return wished
@@ -248,8 +251,12 @@ func (v view) chooseSequencer(by map[NodeID]*seen, i int, p plan, say func(bool,
 	best, found := NodeID(0), false
 	score := func(id NodeID) int {
 		s := 0
-		for _, other := range p.sequencers {
-			s += 8 * b2i(other == id) // stripes on one process gain nothing
+		for j, other := range v.active.parts { // stripes on one process gain nothing
+			if j < i {
+				s += 8 * b2i(p.sequencers[j] == id)
+			} else if j > i {
+				s += 8 * b2i(other.sequencer == id)
+			}
 		}
 		return s + 4*b2i(by[id].metaLeader) + 2*b2i(!slices.Contains(p.servers, id)) + b2i(id == now.sequencer)
 	}
@@ -258,7 +265,7 @@ func (v view) chooseSequencer(by map[NodeID]*seen, i int, p plan, say func(bool,
 			best, found = m.id, true
 		}
 	}
-	if m := by[now.sequencer]; m != nil && m.alive && !now.lost {
+	if here {
 		if !found {
 			return now.sequencer // a draining one is better than none
 		}
@@ -272,7 +279,7 @@ func (v view) blocked(by map[NodeID]*seen, p plan) string {
 	majority := func(servers []NodeID) bool {
 		n := 0
 		for _, id := range servers {
-			n += b2i(by[id] != nil && by[id].alive)
+			n += b2i(by[id] != nil && by[id].heard)
 		}
 		return n > len(servers)/2
 	}

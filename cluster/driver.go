@@ -133,11 +133,11 @@ func (d *driver) view(now time.Time) view {
 	v := view{self: d.c.ID(), layout: layout, want: d.c.o.LogServers, replaceAfter: d.c.o.ReplaceAfter}
 	started := map[NodeID]uint64{}
 	for _, r := range records {
-		alive, since := d.c.alive(r.ID)
+		pulse := d.c.pulse(r.ID)
 		started[r.ID] = r.Incarnation
 		v.members = append(v.members, seen{
 			id: r.ID, database: r.Database(), logServer: r.Disk != 0, state: r.State,
-			alive: alive && r.State != Left, steady: now.Sub(since), metaLeader: leader == r.ID,
+			heard: pulse.heard, alive: pulse.alive && r.State != Left, steady: now.Sub(pulse.since), metaLeader: leader == r.ID,
 		})
 	}
 	s := d.h.Log.Chain().Active()
@@ -211,7 +211,7 @@ func (c *Cluster) goneKey(now time.Time) (key string, any bool) {
 // rank is this node's place among the database nodes that are alive, by number.
 func (c *Cluster) rank() (n int) {
 	for _, r := range c.records() {
-		if alive, _ := c.alive(r.ID); alive && r.Database() && r.State != Left && r.ID < c.ID() {
+		if c.alive(r.ID) && r.Database() && r.State != Left && r.ID < c.ID() {
 			n++
 		}
 	}

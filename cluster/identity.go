@@ -59,13 +59,16 @@ type identity struct {
 	Contacts []string `json:"contacts,omitempty"`
 }
 
-// Belongs says whether the node of a data folder belongs to a cluster. fs is nil for the operating system's.
-func Belongs(dir string, fs vfs.FS) (bool, error) {
+// Belongs says whether the node of a data folder belongs to a cluster, and what it is for there. fs is nil for the operating system's.
+func Belongs(dir string, fs vfs.FS) (role Role, ok bool, err error) {
 	if fs == nil {
 		fs = vfs.Default
 	}
 	id, err := loadIdentity(fs, dir)
-	return id != nil && id.Cluster != "", err
+	if id == nil || id.Cluster == "" {
+		return "", false, err
+	}
+	return id.Role, true, nil
 }
 
 // loadIdentity returns nil if there is none.

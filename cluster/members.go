@@ -19,8 +19,8 @@ type pulses struct {
 }
 
 type pulseState struct {
-	alive bool
-	since time.Time
+	heard, alive bool
+	since        time.Time // when alive became what it is
 }
 
 func (p *pulses) init(o Options) {
@@ -35,9 +35,9 @@ func (c *Cluster) look(now time.Time) {
 	c.pulses.suspicion.tick(now)
 	for _, r := range c.others() {
 		heard, _ := c.node.Heard(core.Node(r.ID))
-		alive, since := c.pulses.suspicion.look(r.ID, heard)
+		audible, alive, since := c.pulses.suspicion.look(r.ID, heard)
 		before, known := c.pulses.state[r.ID]
-		c.pulses.state[r.ID] = pulseState{alive, since}
+		c.pulses.state[r.ID] = pulseState{audible, alive, since}
 		switch {
 		case r.State == Left:
 		case known && before.alive && !alive:
@@ -50,16 +50,19 @@ func (c *Cluster) look(now time.Time) {
 	}
 }
 
-// alive says whether a node is, and since when it is so. Before the first look everyone is.
-func (c *Cluster) alive(id NodeID) (bool, time.Time) {
-	if id == c.ID() {
-		return true, time.Time{}
-	}
+// pulse is what is known of whether a node is alive. Before the first look everyone is.
+func (c *Cluster) pulse(id NodeID) pulseState {
 	c.pulses.mu.Lock()
 	defer c.pulses.mu.Unlock()
 	s, known := c.pulses.state[id]
-	return s.alive || !known, s.since
+	if !known || id == c.ID() {
+		return pulseState{heard: true, alive: true}
+	}
+	return s
 }
+
+// alive says whether a node is.
+func (c *Cluster) alive(id NodeID) bool { return c.pulse(id).alive }
 
 // records are all that the registry knows, this node first to have itself as it is.
 func (c *Cluster) records() []Record {
@@ -84,7 +87,7 @@ func (c *Cluster) Members() []Member {
 	var out []Member
 	for _, r := range c.records() {
 		m := Member{Record: r, Self: r.ID == c.ID(), MetaLeader: leader != 0 && leader == r.ID}
-		m.Alive, _ = c.alive(r.ID)
+		m.Alive = c.alive(r.ID)
 		if m.Self {
 			m.Heard = time.Now()
 		} else {
@@ -145,9 +148,8 @@ func (c *Cluster) candidates() []native.Candidate {
 		if r.State == Left {
 			continue
 		}
-		alive, _ := c.alive(r.ID)
 		out = append(out, native.Candidate{
-			Node: core.Node(r.ID), Name: r.Name, Address: r.Peer, Disk: uint64(r.Disk), Alive: alive,
+			Node: core.Node(r.ID), Name: r.Name, Address: r.Peer, Disk: uint64(r.Disk), Alive: c.alive(r.ID),
 			LogServer: r.Disk != 0, Sequencer: r.Database() && r.State == Up, Prefer: b2i(r.ID != leader) - 2*b2i(r.State == Draining),
 		})
 	}
@@ -214,6 +216,6 @@ func (c *Cluster) Gone() func(node, incarnation uint64) bool {
 }
 
 func (c *Cluster) timedOut(r Record, now time.Time) bool {
-	alive, since := c.alive(r.ID)
-	return !alive && now.Sub(since)+c.o.SuspectAfter >= c.o.NodeTimeout
+	p := c.pulse(r.ID)
+	return !p.heard && now.Sub(p.since)+c.o.SuspectAfter >= c.o.NodeTimeout
 }

@@ -44,8 +44,7 @@ func (c *Cluster) expendable(s vlog.Segment, id NodeID) bool {
 	for _, p := range c.parts(s) {
 		without := 0
 		for _, other := range p.servers {
-			alive, _ := c.alive(other)
-			without += b2i(alive && other != id)
+			without += b2i(c.pulse(other).heard && other != id)
 		}
 		if p.sequencer == id || without <= len(p.servers)/2 {
 			return false

@@ -30,17 +30,17 @@ func (s *suspicion) tick(now time.Time) {
 	s.last = now
 }
 
-// look returns whether a node is alive, and since when it is so. heard is zero for one that was never heard: it is given the same time to be
+// look returns whether a node is heard, whether it is alive, and since when it is so. at is zero for one that was never heard: it is given the same time to be
 // heard as the others.
-func (s *suspicion) look(id NodeID, heard time.Time) (alive bool, since time.Time) {
+func (s *suspicion) look(id NodeID, at time.Time) (audible, alive bool, since time.Time) {
 	now := s.last
 	p := s.nodes[id]
 	if p == nil {
 		p = &pulse{heard: now, since: now}
 		s.nodes[id] = p
 	}
-	if heard.After(p.heard) {
-		p.heard = heard
+	if at.After(p.heard) {
+		p.heard = at
 	}
 	silent := now.Sub(p.heard) > s.suspectAfter
 	switch {
@@ -53,7 +53,7 @@ func (s *suspicion) look(id NodeID, heard time.Time) (alive bool, since time.Tim
 	case p.suspect && now.Sub(p.hearing) >= s.trustAfter:
 		p.suspect, p.since = false, now
 	}
-	return !p.suspect, p.since
+	return !silent || !p.suspect, !p.suspect, p.since
 }
 
 // limiter slows down what is repeated: each reconfiguration costs a seal, and a detector that is wrong once is wrong again.
