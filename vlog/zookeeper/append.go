@@ -81,6 +81,7 @@ type attempt struct {
 	behind *batchName // the attempt that must have succeeded before
 	seal   int32
 	call   *call
+	doubt  bool // a copy was sent of which it is not known what it has come to
 	// Asked behind the transaction, when there is competition.
 	conn       *conn
 	tail, stop *call
@@ -291,7 +292,7 @@ func (b *batch) fail(err error) {
 func (l *Loglet) fill() {
 	a := &l.appends
 	for len(a.flight) < maxFlight && l.ctx.Err() == nil {
-		if len(a.flight) > 0 && (a.polite > 0 || !a.plenty()) {
+		if len(a.flight) > 0 && (a.polite > 0 || !a.plenty(min(flightBytes, l.opts.MaxBatchBytes))) {
 			return
 		}
 		b, ok := a.next(l.opts.MaxBatchBytes)
@@ -345,10 +346,10 @@ func (l *Loglet) readEnd() error {
 }
 
 // plenty tells whether there is enough to send another batch before the last is through.
-func (a *appender) plenty() bool {
+func (a *appender) plenty(enough int) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return len(a.retries) > 0 || a.bytes >= flightBytes
+	return len(a.retries) > 0 || a.bytes >= enough
 }
 
 // next takes a batch.
@@ -505,6 +506,7 @@ func (l *Loglet) resolve(t *attempt) (bool, error) {
 			return true, nil
 		}
 		if errors.Is(err, errLost) {
+			t.doubt = true
 			l.send(t)
 			if l.ctx.Err() != nil {
 				return false, vlog.ErrClosed
@@ -518,20 +520,10 @@ func (l *Loglet) resolve(t *attempt) (bool, error) {
 		if f.index == 0 && f.code == codeNoNode {
 			return false, vlog.ErrSealed // removed
 		}
-		// This session has seen the failure, and so everything before it.
-		_, err = l.client.insist(l.ctx, exists{l.batchPath(t.name)})
-		if err == nil {
-			return true, nil
-		}
-		if !errors.Is(err, codeNoNode) {
-			return false, l.failed(err)
-		}
-		trimmed, _, err := l.readTrim(l.ctx)
-		if err != nil {
-			return false, l.failed(err)
-		}
-		if trimmed > t.name.first {
-			return false, fmt.Errorf("vlog/zookeeper: %s: position %d was trimmed while it was being appended: the outcome is unknown", l.path, t.name.first)
+		if t.doubt {
+			if done, err := l.written(t); done || err != nil {
+				return done, err
+			}
 		}
 		if f.index != 0 {
 			return false, nil
@@ -546,6 +538,23 @@ func (l *Loglet) resolve(t *attempt) (bool, error) {
 		l.pause()
 		return false, nil
 	}
+}
+
+// written tells, after a copy of the transaction has failed, whether another has succeeded before. This session has seen the failure, and so everything
+// that was before it.
+func (l *Loglet) written(t *attempt) (bool, error) {
+	_, err := l.client.insist(l.ctx, exists{l.batchPath(t.name)})
+	if err == nil {
+		return true, nil
+	}
+	if !errors.Is(err, codeNoNode) {
+		return false, l.failed(err)
+	}
+	trimmed, _, err := l.readTrim(l.ctx)
+	if err == nil && trimmed > t.name.first {
+		return false, fmt.Errorf("vlog/zookeeper: %s: position %d was trimmed while it was being appended: the outcome is unknown", l.path, t.name.first)
+	}
+	return false, l.failed(err)
 }
 
 // pause lets others go first.
