@@ -48,18 +48,9 @@ func openData(ctx context.Context, o Options, m *metrics) (_ *data, err error) {
 			err = dataError(o.Data, errors.Join(err, d.closeFiles()))
 		}
 	}()
-	fs := o.FS
-	if err := makeDir(fs, o.Data); err != nil {
+	if d.lock, err = lockData(o); err != nil {
 		return nil, err
 	}
-	if d.lock, err = fs.Lock(fs.PathJoin(o.Data, "LOCK")); err != nil {
-		var opening *os.PathError
-		if errors.As(err, &opening) { // the file, not the lock
-			return nil, err
-		}
-		return nil, &lockedError{err}
-	}
-	keepPrivate(fs, o.Data, o.Logger)
 	if o.Cluster != nil {
 		if err := d.openMember(ctx, o, m); err != nil {
 			return nil, err
@@ -69,6 +60,23 @@ func openData(ctx context.Context, o Options, m *metrics) (_ *data, err error) {
 	}
 	d.hub.Attach(d.db)
 	return d, nil
+}
+
+// lockData makes the data folder, if need be, and keeps other servers and other users out of it.
+func lockData(o Options) (io.Closer, error) {
+	if err := makeDir(o.FS, o.Data); err != nil {
+		return nil, err
+	}
+	lock, err := o.FS.Lock(o.FS.PathJoin(o.Data, "LOCK"))
+	var opening *os.PathError
+	switch {
+	case errors.As(err, &opening): // the file, not the lock
+		return nil, err
+	case err != nil:
+		return nil, &lockedError{err}
+	}
+	keepPrivate(o.FS, o.Data, o.Logger)
+	return lock, nil
 }
 
 // openAlone opens the data of a server by itself: the chain is in a file.

@@ -188,11 +188,16 @@ func (l *listener) Close() error {
 
 // serve takes connections, on goroutines of its own, until stopListening.
 func (h *httpServer) serve(s *Server) {
-	h.server.Handler = s.handler
-	h.plain.serve()
 	if h.secure != nil && h.secure.acme != nil {
 		go h.secure.acme.obtain(h.secure, s.log, h.ending.Load)
 	}
+	h.serveHandler(s.handler, func(err error) { s.fail(fmt.Errorf("accepting connections: %w", err)) })
+}
+
+// serveHandler is serve for a handler; failed is told if no more connections can be taken.
+func (h *httpServer) serveHandler(handler http.Handler, failed func(error)) {
+	h.server.Handler = handler
+	h.plain.serve()
 	go func() {
 		var err error
 		if h.server.TLSConfig != nil {
@@ -201,7 +206,7 @@ func (h *httpServer) serve(s *Server) {
 			err = h.server.Serve(h.listener)
 		}
 		if !h.ending.Load() && !errors.Is(err, http.ErrServerClosed) {
-			s.fail(fmt.Errorf("accepting connections: %w", err))
+			failed(err)
 		}
 	}()
 }

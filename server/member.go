@@ -31,6 +31,7 @@ type member struct {
 	wg      sync.WaitGroup
 	ready   chan struct{} // closed when data.db is set
 	onState atomic.Pointer[func(cluster.State)]
+	onFail  atomic.Pointer[func(error)]
 
 	mu      sync.Mutex
 	digests []cluster.Digest // the last of this replica, oldest first
@@ -193,6 +194,12 @@ func (m *member) state(s cluster.State) {
 	}
 }
 
+func (m *member) failed(err error) {
+	if f := m.onFail.Load(); f != nil {
+		(*f)(err)
+	}
+}
+
 // digest takes note of this replica's digest.
 func (m *member) digest(pos uint64, sum [32]byte) {
 	m.mu.Lock()
@@ -213,6 +220,9 @@ func (m *member) poll() {
 		case <-m.run.Done():
 			return
 		case <-tick.C:
+		}
+		if err := m.cluster.Native().Failed(); err != nil {
+			m.failed(fmt.Errorf("the log's disk: %w", err))
 		}
 		peers := m.cluster.Peers(m.run)
 		m.mu.Lock()

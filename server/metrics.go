@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"rebase/cluster"
 	"rebase/gateway/rest"
 	"rebase/vlog"
 	"rebase/vlog/local"
@@ -149,6 +150,53 @@ func (r *readings) Collect(ch chan<- prometheus.Metric) {
 	for i, v := range r.read() {
 		ch <- prometheus.MustNewConstMetric(r.descs[i], r.kinds[i], v)
 	}
+}
+
+// observeCluster adds the figures of a node of a cluster.
+func (m *metrics) observeCluster(c *cluster.Cluster) {
+	const (
+		total = prometheus.CounterValue
+		now   = prometheus.GaugeValue
+	)
+	m.registry.MustRegister(
+		newReadings(func() []float64 {
+			s, n := c.Stats(), c.Native().Stats()
+			alive, known := 0, 0
+			for _, m := range c.Members() {
+				if m.State == cluster.Left {
+					continue
+				}
+				known++
+				if m.Alive || m.Self {
+					alive++
+				}
+			}
+			return []float64{
+				float64(known), float64(alive), float64(s.Refused), float64(s.Suspicions), float64(s.Reconfigurations), float64(s.Failed), float64(s.NodesGone),
+				float64(n.Handles), float64(n.Sequencers), float64(n.Connections), float64(n.QueuedBytes), float64(n.BytesOut), float64(n.Writes), float64(n.FramesIn),
+				float64(n.Repeats), float64(n.DroppedFull), float64(n.DroppedUnreachable), float64(n.DroppedReads),
+			}
+		},
+			reading{"rebase_cluster_nodes", "Nodes of the cluster.", now},
+			reading{"rebase_cluster_nodes_alive", "Of those, the ones that this node hears.", now},
+			reading{"rebase_cluster_connections_refused_total", "Connections to the peer port that were refused, mostly for a wrong secret.", total},
+			reading{"rebase_cluster_suspicions_total", "Times that a node was taken for dead.", total},
+			reading{"rebase_cluster_reconfigurations_total", "Times that this node has moved the log because of nodes that came, went or died.", total},
+			reading{"rebase_cluster_reconfigurations_failed_total", "Of those, the ones without success.", total},
+			reading{"rebase_cluster_nodes_gone_total", "Times that sessions of clients were ended because their node was gone.", total},
+			reading{"rebase_native_handles", "Native loglets that this node uses.", now},
+			reading{"rebase_native_sequencers", "Native loglets that this node orders.", now},
+			reading{"rebase_peer_connections", "Connections of the log to other nodes.", now},
+			reading{"rebase_peer_queued_bytes", "Bytes that wait to be sent to other nodes.", now},
+			reading{"rebase_peer_sent_bytes_total", "Bytes sent to other nodes.", total},
+			reading{"rebase_peer_writes_total", "System calls with which they were sent.", total},
+			reading{"rebase_peer_frames_received_total", "Frames received from other nodes.", total},
+			reading{"rebase_native_repeats_total", "Messages sent again because there was no answer.", total},
+			reading{"rebase_peer_dropped_full_total", "Messages dropped because too much waited to be sent; they are sent again.", total},
+			reading{"rebase_peer_dropped_unreachable_total", "Messages dropped because the node could not be reached.", total},
+			reading{"rebase_native_dropped_reads_total", "Reads by other nodes that were dropped because too many were under way.", total},
+		),
+	)
 }
 
 // observeData adds the figures that the database, the hub, the log and the

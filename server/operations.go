@@ -192,11 +192,11 @@ func (o Options) inCluster(h *httpServer) (Options, error) {
 		if info, err := o.FS.Stat(o.Data); err != nil || !info.IsDir() {
 			return o, nil // which is found out, and said, where the data are opened
 		}
-		belongs, err := cluster.Belongs(o.Data, o.FS)
+		role, belongs, err := cluster.Belongs(o.Data, o.FS)
 		if err != nil || !belongs {
-			return o, err
+			return o, clusterError(err)
 		}
-		o.Cluster = &cluster.Options{}
+		o.Cluster = &cluster.Options{Role: role}
 	}
 	c := *o.Cluster
 	o.Cluster = &c

@@ -97,6 +97,9 @@ func open(ctx context.Context, o Options) (*Server, error) {
 		return nil, errors.Join(err, s.audit.Close(), s.data.close(ctx))
 	}
 	s.metrics.observeData(s.data, func() int64 { return diskUsage(o.FS, o.FS.PathJoin(o.Data, "log")) })
+	if s.data.cluster != nil {
+		s.metrics.observeCluster(s.data.cluster)
+	}
 	limiter := s.newLimiter()
 	s.rtdb = rtdb.New(rtdb.Options{
 		DB: s.data.db, Hub: s.data.hub, Authenticator: s.authenticator(), AppChecker: s.appChecker(),
@@ -123,6 +126,10 @@ func open(ctx context.Context, o Options) (*Server, error) {
 	}
 	s.checkpoints.Go(func() { c.run(run, o.CheckpointEvery) })
 	s.checkpoints.Go(func() { s.rotateKeys(run) })
+	if s.data.member != nil {
+		fail := s.fail
+		s.data.member.onFail.Store(&fail)
+	}
 	go func() {
 		<-s.data.db.Failed()
 		if run.Err() == nil { // closing is reported the same way, and is no failure

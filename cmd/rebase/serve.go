@@ -68,7 +68,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	s, err := server.Start(ctx, server.Options{
+	options := server.Options{
 		Cluster: member,
 		Listen:  c.Listen, Data: c.Data, Access: c.access(), PublicURL: c.PublicURL, FirebaseKeys: c.FirebaseKeys, AppCheckKeys: c.AppCheckKeys, Mail: server.Mail{SMTP: c.SMTP, From: c.MailFrom}, Project: c.Project, NewRootSecret: c.NewRootSecret, Demo: c.Demo, Debug: c.Debug, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
 		ACME:       server.ACME{Hosts: c.ACMEHost, Email: c.ACMEEmail, Directory: c.ACMEDirectory, CA: c.ACMECA},
@@ -76,7 +76,8 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 		LogRetain: int64(c.LogRetain), CheckpointEvery: c.CheckpointEvery, CacheBytes: int64(c.Cache),
 		Limits: c.limits,
 		Logger: logger, Version: version,
-	})
+	}
+	s, err := start(ctx, options)
 	if err != nil {
 		return err
 	}
@@ -131,10 +132,34 @@ func secondSignal(signals <-chan os.Signal, first time.Time) {
 	}
 }
 
+// running is what was started.
+type running interface {
+	URL() string
+	Open() bool
+	Done() <-chan struct{}
+	Err() error
+	Shutdown(context.Context) error
+}
+
+// start starts a server, or the part of one that a node of a cluster is for.
+func start(ctx context.Context, o server.Options) (running, error) {
+	only, err := server.KeepsLog(o)
+	switch {
+	case err != nil:
+		return nil, err
+	case only:
+		return server.StartLogServer(ctx, o)
+	}
+	return server.Start(ctx, o)
+}
+
 // banner greets on standard output. Its last line, "listening on URL", is for
 // programs that start the server and want to know where it is.
-func (c *serveCmd) banner(w io.Writer, s *server.Server) {
-	if c.LogFormat == "text" {
+func (c *serveCmd) banner(w io.Writer, s running) {
+	_, full := s.(*server.Server)
+	if c.LogFormat == "text" && !full {
+		fmt.Fprintf(w, "\n  Rebase %s\n\n  This node keeps a part of the cluster's log in %s; clients connect to other nodes.\n\n", version, c.Data)
+	} else if c.LogFormat == "text" {
 		fmt.Fprintf(w, "\n  Rebase %s\n\n", version)
 		row := func(name, value string) { fmt.Fprintf(w, "  %-9s %s\n", name, value) }
 		row("server", s.URL())
