@@ -38,8 +38,9 @@ func (w *world) options() vlog.Options {
 	return vlog.Options{
 		Meta: w.meta,
 		Providers: map[string]vlog.Provider{
-			"mem":   w.storage.Provider(),
-			"local": local.Provider(local.Options{FS: w.fs, Root: "data", SegmentBytes: 8 << 10}),
+			"mem":    w.storage.Provider(),
+			"sparse": sparseProvider(&w.storage),
+			"local":  local.Provider(local.Options{FS: w.fs, Root: "data", SegmentBytes: 8 << 10}),
 		},
 		Initial: vlog.Segment{Kind: "mem", Config: []byte("log")},
 	}

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -36,6 +37,10 @@ type Subject struct {
 	New func(t testing.TB) Log
 	// Reopen opens again a log that New or Reopen made and that has been closed; nil if there is no such thing.
 	Reopen func(t testing.TB, closed Log) Log
+	// Another returns a second handle on a log that is open, as another process would have it; nil if a log has one user only. The suite closes it.
+	Another func(t testing.TB, open Log) Log
+	// Sparse says that positions may be left out. What holds of them then is that they rise, and that those of one Append are consecutive.
+	Sparse bool
 }
 
 // Run runs the suite.
@@ -62,6 +67,14 @@ func Run(t *testing.T, s Subject) {
 		{"SealRace", testSealRace},
 		{"TrimSealed", testTrimSealed},
 		{"SealSurvivesReopen", testSealReopen},
+		{"LargePayload", testLarge},
+		{"ManyPayloads", testMany},
+		{"TrimRace", testTrimRace},
+		{"ReadersAcrossSeal", testReadersAcrossSeal},
+		{"SealUnderLoad", testSealUnderLoad},
+		{"AnotherHandle", testAnother},
+		{"AnotherHandleWaits", testAnotherWaits},
+		{"AnotherHandleSeals", testAnotherSeals},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) { tc.run(t, s) })
@@ -97,35 +110,79 @@ func mustAppend(t testing.TB, l Log, payloads ...string) vlog.Position {
 func All(t testing.TB, l Log, from vlog.Position) []string {
 	t.Helper()
 	var out []string
-	for {
-		es, err := l.Read(bg, from, 1<<60, 1<<20)
+	for _, e := range (Subject{}).entries(t, l, from) {
+		out = append(out, string(e.Payload))
+	}
+	return out
+}
+
+// entries reads everything from a position on, up to the tail.
+func (s Subject) entries(t testing.TB, l Log, from vlog.Position) []vlog.Entry {
+	t.Helper()
+	tail, err := l.Tail(bg)
+	if err != nil {
+		t.Fatalf("tail: %v", err)
+	}
+	var out []vlog.Entry
+	for from < tail.Next {
+		es, err := l.Read(bg, from, tail.Next, 1<<20)
 		if err != nil {
 			t.Fatalf("read from %d: %v", from, err)
 		}
+		if err := s.run(es, from, tail.Next); err != nil {
+			t.Fatalf("read [%d,%d): %v", from, tail.Next, err)
+		}
 		if len(es) == 0 {
-			return out
+			break
 		}
-		for _, e := range es {
-			if e.Pos != from {
-				t.Fatalf("read: position %d where %d was due", e.Pos, from)
-			}
-			out = append(out, string(e.Payload))
-			from++
+		out = append(out, es...)
+		from = es[len(es)-1].Pos + 1
+	}
+	return out
+}
+
+// run checks the positions of what was read from the range [from, to), which lies below the tail and above what is trimmed.
+func (s Subject) run(es []vlog.Entry, from, to vlog.Position) error {
+	if len(es) == 0 && !s.Sparse && from < to {
+		return fmt.Errorf("nothing, at %d", from)
+	}
+	for _, e := range es {
+		if e.Pos != from && !s.Sparse || e.Pos < from || e.Pos >= to {
+			return fmt.Errorf("position %d where %d was due", e.Pos, from)
 		}
+		from = e.Pos + 1
+	}
+	return nil
+}
+
+func bodies(es []vlog.Entry) (out []string) {
+	for _, e := range es {
+		out = append(out, string(e.Payload))
+	}
+	return out
+}
+
+// at is run for a position that was returned by an Append: it is want, unless positions are sparse; then it is at least that.
+func (s Subject) at(t testing.TB, got, want vlog.Position) {
+	t.Helper()
+	if got != want && !s.Sparse || got < want {
+		t.Fatalf("position %d, want %d", got, want)
 	}
 }
 
-func wantTail(t testing.TB, l Log, next vlog.Position, sealed bool) {
+// wantTail wants a tail right behind position last, unless positions are sparse; then, beyond it.
+func (s Subject) wantTail(t testing.TB, l Log, last vlog.Position, sealed bool) vlog.Position {
 	t.Helper()
 	got, err := l.Tail(bg)
-	if want := (vlog.Tail{Next: next, Sealed: sealed}); err != nil || got != want {
-		t.Fatalf("tail = %+v, %v; want %+v", got, err, want)
+	if err != nil || got.Sealed != sealed || got.Next <= last || got.Next != last+1 && !s.Sparse {
+		t.Fatalf("tail = %+v, %v; want it behind %d, sealed %v", got, err, last, sealed)
 	}
+	return got.Next
 }
 
 func testEmpty(t *testing.T, s Subject) {
 	l := fresh(t, s)
-	wantTail(t, l, 1, false)
+	s.wantTail(t, l, 0, false)
 	if es, err := l.Read(bg, 1, 100, 1<<20); len(es) != 0 || err != nil {
 		t.Fatalf("read of an empty log = %v, %v", es, err)
 	}
@@ -135,26 +192,25 @@ func testEmpty(t *testing.T, s Subject) {
 	if p, err := l.Append(bg); p != 1 || err != nil {
 		t.Fatalf("append of nothing = %d, %v; want the tail", p, err)
 	}
-	wantTail(t, l, 1, false)
+	s.wantTail(t, l, 0, false)
 }
 
 func testAppendRead(t *testing.T, s Subject) {
 	l := fresh(t, s)
-	if p := mustAppend(t, l, "a"); p != 1 {
-		t.Fatalf("first position is %d", p)
+	a := mustAppend(t, l, "a")
+	s.at(t, a, 1)
+	b := mustAppend(t, l, "b", "", "d")
+	s.at(t, b, a+1)
+	tail := s.wantTail(t, l, b+2, false)
+	got := s.entries(t, l, 1)
+	if fmt.Sprint(bodies(got)) != "[a b  d]" || got[0].Pos != a || got[1].Pos != b || got[3].Pos != b+2 {
+		t.Fatalf("log is %v", got)
 	}
-	if p := mustAppend(t, l, "b", "", "d"); p != 2 {
-		t.Fatalf("second append at %d, want 2", p)
+	es, err := l.Read(bg, b, b+2, 1<<20)
+	if err != nil || len(es) == 0 || len(es) > 2 || string(es[0].Payload) != "b" || es[0].Pos != b {
+		t.Fatalf("read [%d,%d) = %v, %v", b, b+2, es, err)
 	}
-	wantTail(t, l, 5, false)
-	if got := All(t, l, 1); fmt.Sprint(got) != "[a b  d]" {
-		t.Fatalf("log is %q", got)
-	}
-	es, err := l.Read(bg, 2, 4, 1<<20)
-	if err != nil || len(es) == 0 || len(es) > 2 || string(es[0].Payload) != "b" || es[0].Pos != 2 {
-		t.Fatalf("read [2,4) = %v, %v", es, err)
-	}
-	for _, r := range [][2]vlog.Position{{5, 9}, {3, 3}, {4, 2}, {100, 200}} {
+	for _, r := range [][2]vlog.Position{{tail, tail + 4}, {b + 1, b + 1}, {b + 2, a + 1}, {tail + 95, tail + 195}} {
 		if es, err := l.Read(bg, r[0], r[1], 1<<20); len(es) != 0 || err != nil {
 			t.Fatalf("read %v = %v, %v; want nothing", r, es, err)
 		}
@@ -163,11 +219,12 @@ func testAppendRead(t *testing.T, s Subject) {
 
 func testReadLimits(t *testing.T, s Subject) {
 	l := fresh(t, s)
+	var last vlog.Position
 	for range 10 {
-		mustAppend(t, l, "0123456789")
+		last = mustAppend(t, l, "0123456789")
 	}
 	for limit, want := range map[int]int{0: 1, 1: 1, 10: 1, 19: 1, 20: 2, 55: 5, 1000: 10} {
-		es, err := l.Read(bg, 1, 100, limit)
+		es, err := l.Read(bg, 1, last+1, limit)
 		if err != nil || len(es) == 0 || len(es) > want {
 			t.Errorf("read of %d bytes gave %d entries, %v; want 1 to %d", limit, len(es), err, want)
 		}
@@ -181,7 +238,7 @@ func testPayloadsAreCopied(t *testing.T, s Subject) {
 		t.Fatal(err)
 	}
 	copy(b, "AFTER!")
-	if got := All(t, l, 1); got[0] != "before" {
+	if got := bodies(s.entries(t, l, 1)); got[0] != "before" {
 		t.Fatalf("the log kept the caller's slice: %q", got[0])
 	}
 }
@@ -195,7 +252,7 @@ func testTooLarge(t *testing.T, s Subject) {
 	if _, err := l.Append(bg, half, half); !errors.Is(err, vlog.ErrTooLarge) {
 		t.Fatalf("append over the limit: %v", err)
 	}
-	wantTail(t, l, 1, false)
+	s.wantTail(t, l, 0, false)
 	mustAppend(t, l, "fits")
 }
 
@@ -206,7 +263,7 @@ func testCancelled(t *testing.T, s Subject) {
 	if _, err := l.Append(ctx, []byte("x")); !errors.Is(err, context.Canceled) {
 		t.Fatalf("append with an ended context: %v", err)
 	}
-	wantTail(t, l, 1, false)
+	s.wantTail(t, l, 0, false)
 	if _, err := l.WaitTail(ctx, 2); !errors.Is(err, context.Canceled) {
 		t.Fatalf("wait with an ended context: %v", err)
 	}
@@ -214,29 +271,35 @@ func testCancelled(t *testing.T, s Subject) {
 
 func testWaitTail(t *testing.T, s Subject) {
 	l := fresh(t, s)
-	mustAppend(t, l, "a", "b")
-	for p := vlog.Position(0); p <= 3; p++ {
-		if got, err := l.WaitTail(bg, p); err != nil || got.Next != 3 {
+	last := mustAppend(t, l, "a", "b") + 1
+	for p := vlog.Position(0); p <= last+1; p++ {
+		if got, err := l.WaitTail(bg, p); err != nil || got.Next <= last {
 			t.Fatalf("wait for %d = %+v, %v", p, got, err)
 		}
 	}
+	tail := s.wantTail(t, l, last, false)
 	got := make(chan vlog.Tail)
 	go func() {
-		tail, err := l.WaitTail(bg, 5)
+		tail, err := l.WaitTail(bg, tail+2)
 		if err != nil {
 			t.Error(err)
 		}
 		got <- tail
 	}()
-	mustAppend(t, l, "c")
-	select {
-	case tail := <-got:
-		t.Fatalf("wait for 5 returned at %+v", tail)
-	default:
+	c := mustAppend(t, l, "c")
+	if !s.Sparse {
+		select {
+		case tail := <-got:
+			t.Fatalf("wait for %d returned at %+v", last+3, tail)
+		default:
+		}
 	}
-	mustAppend(t, l, "d")
-	if tail := <-got; tail.Next != 5 {
-		t.Fatalf("wait for 5 = %+v", tail)
+	d := mustAppend(t, l, "d")
+	if d <= c {
+		t.Fatalf("positions %d and %d", c, d)
+	}
+	if got := <-got; got.Next < tail+2 || got.Next != tail+2 && !s.Sparse {
+		t.Fatalf("wait for %d = %+v", tail+2, got)
 	}
 }
 
@@ -247,19 +310,7 @@ func testManyWaiters(t *testing.T, s Subject) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			for p := vlog.Position(1); p <= n; {
-				tail, err := l.WaitTail(bg, p+1)
-				if err != nil || tail.Next <= p {
-					t.Errorf("wait for %d = %+v, %v", p+1, tail, err)
-					return
-				}
-				es, err := l.Read(bg, p, tail.Next, 1<<20)
-				if err != nil || len(es) == 0 {
-					t.Errorf("read [%d,%d) = %d entries, %v", p, tail.Next, len(es), err)
-					return
-				}
-				p += vlog.Position(len(es))
-			}
+			s.follow(t, l, n, false)
 		})
 	}
 	for i := range n {
@@ -268,37 +319,68 @@ func testManyWaiters(t *testing.T, s Subject) {
 	wg.Wait()
 }
 
+// follow reads n entries (n < 0: up to the seal), each as soon as it is there, and returns them.
+func (s Subject) follow(t testing.TB, l Log, n int, slow bool) (out []vlog.Entry) {
+	for p := vlog.Position(1); n < 0 || len(out) < n; {
+		tail, err := l.WaitTail(bg, p+1)
+		if err != nil || tail.Next <= p && !tail.Sealed {
+			t.Errorf("wait for %d = %+v, %v", p+1, tail, err)
+			return out
+		}
+		if tail.Next <= p {
+			return out
+		}
+		es, err := l.Read(bg, p, tail.Next, 1<<20)
+		if err == nil {
+			err = s.run(es, p, tail.Next)
+		}
+		if err != nil {
+			t.Errorf("read [%d,%d) = %d entries, %v", p, tail.Next, len(es), err)
+			return out
+		}
+		if out = append(out, es...); len(es) > 0 {
+			p = es[len(es)-1].Pos + 1
+		} else {
+			p = tail.Next
+		}
+		if slow {
+			runtime.Gosched()
+		}
+	}
+	return out
+}
+
 func testTrim(t *testing.T, s Subject) {
 	l := fresh(t, s)
+	at := []vlog.Position{0}
 	for i := 1; i <= 10; i++ {
-		mustAppend(t, l, fmt.Sprint(i))
+		at = append(at, mustAppend(t, l, fmt.Sprint(i)))
 	}
-	first, err := l.Trim(bg, 6)
-	if err != nil || first > 6 {
-		t.Fatalf("trim(6) = %d, %v", first, err)
+	first, err := l.Trim(bg, at[6])
+	if err != nil || first > at[6] {
+		t.Fatalf("trim(%d) = %d, %v", at[6], first, err)
 	}
 	if first > 1 {
-		_, err := l.Read(bg, first-1, 10, 1<<20)
+		_, err := l.Read(bg, first-1, at[10], 1<<20)
 		var trimmed *vlog.TrimmedError
 		if !errors.Is(err, vlog.ErrTrimmed) || !errors.As(err, &trimmed) || trimmed.First != first {
 			t.Fatalf("read below the trim point: %v", err)
 		}
 	}
-	if got := All(t, l, 6); len(got) != 5 || got[0] != "6" {
+	if got := bodies(s.entries(t, l, at[6])); len(got) != 5 || got[0] != "6" {
 		t.Fatalf("after trim: %q", got)
 	}
-	if again, err := l.Trim(bg, 2); err != nil || again != first {
+	if again, err := l.Trim(bg, at[2]); err != nil || again != first {
 		t.Fatalf("trim went back: %d, %v; was %d", again, err, first)
 	}
-	wantTail(t, l, 11, false)
-	if all, err := l.Trim(bg, 1000); err != nil || all > 11 {
+	tail := s.wantTail(t, l, at[10], false)
+	if all, err := l.Trim(bg, tail+1000); err != nil || all > tail && !s.Sparse {
 		t.Fatalf("trim beyond the tail = %d, %v", all, err)
 	}
-	wantTail(t, l, 11, false)
-	if p := mustAppend(t, l, "11"); p != 11 {
-		t.Fatalf("append after trim at %d", p)
-	}
-	if got := All(t, l, 11); len(got) != 1 || got[0] != "11" {
+	s.wantTail(t, l, at[10], false)
+	p := mustAppend(t, l, "11")
+	s.at(t, p, at[10]+1)
+	if got := bodies(s.entries(t, l, p)); len(got) != 1 || got[0] != "11" {
 		t.Fatalf("after trim of everything: %q", got)
 	}
 }
@@ -331,14 +413,18 @@ func testConcurrent(t *testing.T, s Subject) {
 		})
 	}
 	wg.Wait()
-	got := All(t, l, 1)
-	if len(got) != writers*each*2 {
-		t.Fatalf("%d entries, want %d", len(got), writers*each*2)
+	es := s.entries(t, l, 1)
+	if len(es) != writers*each*2 {
+		t.Fatalf("%d entries, want %d", len(es), writers*each*2)
+	}
+	got := map[vlog.Position]string{}
+	for _, e := range es {
+		got[e.Pos] = string(e.Payload)
 	}
 	for w := range writers {
 		for i, p := range at[w] {
-			if got[p-1] != fmt.Sprintf("%d/%d/a", w, i) || got[p] != fmt.Sprintf("%d/%d/b", w, i) {
-				t.Fatalf("at %d stands %q, %q", p, got[p-1], got[p])
+			if got[p] != fmt.Sprintf("%d/%d/a", w, i) || got[p+1] != fmt.Sprintf("%d/%d/b", w, i) {
+				t.Fatalf("at %d stands %q, %q", p, got[p], got[p+1])
 			}
 		}
 	}
@@ -347,30 +433,36 @@ func testConcurrent(t *testing.T, s Subject) {
 // testRace lets everything happen at once; it is there for the race detector and for what readers may see.
 func testRace(t *testing.T, s Subject) {
 	l := fresh(t, s)
-	const total = 600
-	var wg sync.WaitGroup
-	var left atomic.Int64
-	left.Store(total)
+	const end = "the end"
+	var writers, others sync.WaitGroup
+	var mu sync.Mutex
+	var acked []vlog.Position
 	for w := range 4 {
-		wg.Go(func() {
+		writers.Go(func() {
 			rng := rand.New(rand.NewPCG(uint64(w), 1))
-			for left.Add(-1) >= 0 {
+			for range 150 {
 				b := bytes.Repeat([]byte{byte('a' + w)}, rng.IntN(700)+1)
-				if _, err := l.Append(bg, b); err != nil {
+				p, err := l.Append(bg, b)
+				if err != nil {
 					t.Errorf("append: %v", err)
 					return
 				}
+				mu.Lock()
+				acked = append(acked, p)
+				mu.Unlock()
 			}
 		})
 	}
 	for range 2 {
-		wg.Go(func() {
-			for p := vlog.Position(1); p <= total; {
-				if _, err := l.WaitTail(bg, p+1); err != nil {
+		others.Go(func() {
+			for p := vlog.Position(1); ; {
+				tail, err := l.WaitTail(bg, p+1)
+				if err != nil {
 					t.Errorf("wait: %v", err)
 					return
 				}
-				es, err := l.Read(bg, p, p+17, 4000)
+				to := min(tail.Next, p+17)
+				es, err := l.Read(bg, p, to, 4000)
 				var trimmed *vlog.TrimmedError
 				if errors.As(err, &trimmed) {
 					if trimmed.First <= p {
@@ -380,33 +472,53 @@ func testRace(t *testing.T, s Subject) {
 					p = trimmed.First
 					continue
 				}
-				if err != nil || len(es) == 0 {
-					t.Errorf("read at %d: %d entries, %v", p, len(es), err)
+				if err == nil {
+					err = s.run(es, p, to)
+				}
+				if err != nil {
+					t.Errorf("read [%d,%d) = %d entries, %v", p, to, len(es), err)
 					return
 				}
+				if len(es) == 0 {
+					p = tail.Next
+					if es, err = l.Read(bg, to, p, 0); err == nil && len(es) > 0 {
+						p = es[0].Pos // the gap ends here
+					}
+					continue
+				}
 				for _, e := range es {
-					if e.Pos != p || len(e.Payload) == 0 || len(bytes.Trim(e.Payload, string(e.Payload[:1]))) != 0 {
-						t.Errorf("entry %d at %d: %q", e.Pos, p, e.Payload)
+					if string(e.Payload) == end {
 						return
 					}
-					p++
+					if len(e.Payload) == 0 || len(bytes.Trim(e.Payload, string(e.Payload[:1]))) != 0 {
+						t.Errorf("entry at %d: %q", e.Pos, e.Payload)
+						return
+					}
+					p = e.Pos + 1
 				}
 			}
 		})
 	}
-	wg.Go(func() {
-		for p := vlog.Position(50); p < total; p += 50 {
-			if _, err := l.WaitTail(bg, p); err != nil {
-				t.Errorf("wait: %v", err)
-				return
+	var stop atomic.Bool
+	others.Go(func() {
+		for !stop.Load() {
+			mu.Lock()
+			p := vlog.Position(0)
+			if len(acked) > 20 {
+				p = acked[len(acked)-20]
 			}
-			if _, err := l.Trim(bg, p-20); err != nil {
+			mu.Unlock()
+			if _, err := l.Trim(bg, p); err != nil {
 				t.Errorf("trim: %v", err)
 				return
 			}
+			runtime.Gosched()
 		}
 	})
-	wg.Wait()
+	writers.Wait()
+	stop.Store(true)
+	mustAppend(t, l, end)
+	others.Wait()
 }
 
 func testClose(t *testing.T, s Subject) {
@@ -415,7 +527,7 @@ func testClose(t *testing.T, s Subject) {
 	waiting := make(chan error)
 	for range 3 {
 		go func() {
-			_, err := l.WaitTail(bg, 100)
+			_, err := l.WaitTail(bg, 1<<50)
 			waiting <- err
 		}()
 	}
@@ -447,55 +559,68 @@ func testModel(t *testing.T, s Subject) {
 	rapid.Check(t, func(rt *rapid.T) {
 		l := s.New(t)
 		defer func() { l.Close() }()
-		var model []string
+		var model []vlog.Entry
+		tail := vlog.Position(1) // that is known
 		trimmed := vlog.Position(1)
+		position := func(rt *rapid.T, name string) vlog.Position {
+			i := rapid.IntRange(0, len(model)+1).Draw(rt, name)
+			if i < len(model) {
+				return model[i].Pos + vlog.Position(rapid.IntRange(0, 1).Draw(rt, "behind"))
+			}
+			return tail + vlog.Position(i-len(model))
+		}
 		actions := map[string]func(*rapid.T){
 			"append": func(rt *rapid.T) {
 				batch := rapid.SliceOfN(rapid.StringN(0, 3000, 3000), 0, 5).Draw(rt, "batch")
-				if p := mustAppend(t, l, batch...); int(p) != len(model)+1 {
-					rt.Fatalf("append at %d, want %d", p, len(model)+1)
+				p := mustAppend(t, l, batch...)
+				if p < tail || p != tail && !s.Sparse {
+					rt.Fatalf("append at %d, want %d", p, tail)
 				}
-				model = append(model, batch...)
+				for i, b := range batch {
+					model = append(model, vlog.Entry{Pos: p + vlog.Position(i), Payload: []byte(b)})
+				}
+				if len(batch) > 0 {
+					tail = p + vlog.Position(len(batch))
+				}
 			},
 			"read": func(rt *rapid.T) {
-				from := vlog.Position(rapid.IntRange(1, len(model)+2).Draw(rt, "from"))
-				to := vlog.Position(rapid.IntRange(1, len(model)+2).Draw(rt, "to"))
+				from, to := position(rt, "from"), position(rt, "to")
 				limit := rapid.IntRange(0, 5000).Draw(rt, "limit")
-				es, err := l.Read(bg, from, to, limit)
-				to = min(to, vlog.Position(len(model)+1))
-				switch {
-				case from >= to:
-					if err != nil || len(es) != 0 {
-						rt.Fatalf("read [%d,%d) = %d entries, %v; want none", from, to, len(es), err)
+				var want []vlog.Entry
+				for _, e := range model {
+					if e.Pos >= from && e.Pos < to {
+						want = append(want, e)
 					}
-				case from < trimmed:
+				}
+				es, err := l.Read(bg, from, to, limit)
+				switch {
+				case from < trimmed && from < min(to, tail):
 					if !errors.Is(err, vlog.ErrTrimmed) {
 						rt.Fatalf("read at %d below %d: %v", from, trimmed, err)
 					}
+				case err != nil || len(es) > len(want) || (len(es) == 0) != (len(want) == 0):
+					rt.Fatalf("read [%d,%d) = %d entries, %v; want %d", from, to, len(es), err, len(want))
 				default:
-					if err != nil || len(es) == 0 || len(es) > int(to-from) {
-						rt.Fatalf("read [%d,%d) = %d entries, %v", from, to, len(es), err)
-					}
 					size := 0
 					for i, e := range es {
 						if size += len(e.Payload); i > 0 && size > limit {
 							rt.Fatalf("read of %d bytes gave %d", limit, size)
 						}
-						if e.Pos != from+vlog.Position(i) || string(e.Payload) != model[e.Pos-1] {
+						if e.Pos != want[i].Pos || string(e.Payload) != string(want[i].Payload) {
 							rt.Fatalf("wrong entry %d", e.Pos)
 						}
 					}
 				}
 			},
 			"trim": func(rt *rapid.T) {
-				p := vlog.Position(rapid.IntRange(0, len(model)+2).Draw(rt, "before"))
+				p := position(rt, "before")
 				got, err := l.Trim(bg, p)
-				if err != nil || got < trimmed || got > max(p, trimmed) || int(got) > len(model)+1 {
+				if err != nil || got < trimmed || got > max(p, trimmed) || got > tail && !s.Sparse {
 					rt.Fatalf("trim(%d) = %d, %v; was %d", p, got, err, trimmed)
 				}
 				trimmed = got
 			},
-			"": func(rt *rapid.T) { wantTail(t, l, vlog.Position(len(model)+1), false) },
+			"": func(rt *rapid.T) { tail = s.wantTail(t, l, tail-1, false) },
 		}
 		if s.Reopen != nil {
 			actions["reopen"] = func(rt *rapid.T) {
@@ -514,17 +639,18 @@ func testReopen(t *testing.T, s Subject) {
 		t.Skip("does not outlive its process")
 	}
 	l := s.New(t)
+	at := []vlog.Position{0}
 	for i := range 20 {
-		mustAppend(t, l, fmt.Sprint("entry ", i+1))
+		at = append(at, mustAppend(t, l, fmt.Sprint("entry ", i+1)))
 		if i%3 == 0 {
 			if err := l.Close(); err != nil {
 				t.Fatal(err)
 			}
 			l = s.Reopen(t, l)
-			wantTail(t, l, vlog.Position(i+2), false)
+			s.wantTail(t, l, at[i+1], false)
 		}
 	}
-	if _, err := l.Trim(bg, 8); err != nil {
+	if _, err := l.Trim(bg, at[8]); err != nil {
 		t.Fatal(err)
 	}
 	if err := l.Close(); err != nil {
@@ -532,10 +658,121 @@ func testReopen(t *testing.T, s Subject) {
 	}
 	l = s.Reopen(t, l)
 	defer l.Close()
-	if got := All(t, l, 8); len(got) != 13 || got[0] != "entry 8" {
+	if got := bodies(s.entries(t, l, at[8])); len(got) != 13 || got[0] != "entry 8" {
 		t.Fatalf("after reopening: %q", got)
 	}
-	if first, err := l.Trim(bg, 0); err != nil || first > 8 {
+	if first, err := l.Trim(bg, 0); err != nil || first > at[8] {
 		t.Fatalf("trim point after reopening: %d, %v", first, err)
 	}
+}
+
+// testLarge: a payload far above what engines take in one piece.
+func testLarge(t *testing.T, s Subject) {
+	l := fresh(t, s)
+	big := make([]byte, 1<<20)
+	rng := rand.New(rand.NewPCG(1, 2))
+	for i := range big {
+		big[i] = byte(rng.Uint32())
+	}
+	mustAppend(t, l, "before")
+	p, err := l.Append(bg, big, []byte("beside"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustAppend(t, l, "after")
+	got := s.entries(t, l, 1)
+	if len(got) != 4 || got[1].Pos != p || !bytes.Equal(got[1].Payload, big) || string(got[2].Payload) != "beside" {
+		t.Fatalf("%d entries", len(got))
+	}
+}
+
+// testMany: many payloads in one Append stay together, and so do those beside them.
+func testMany(t *testing.T, s Subject) {
+	l := fresh(t, s)
+	const n = 3000
+	var wg sync.WaitGroup
+	for w := range 2 {
+		wg.Go(func() {
+			var batch [][]byte
+			for i := range n {
+				batch = append(batch, fmt.Appendf(nil, "%d/%d", w, i))
+			}
+			first, err := l.Append(bg, batch...)
+			if err != nil {
+				t.Errorf("append: %v", err)
+				return
+			}
+			for p := first; p < first+n; {
+				es, err := l.Read(bg, p, first+n, 1<<20)
+				if err != nil || len(es) == 0 {
+					t.Errorf("read at %d: %d entries, %v", p, len(es), err)
+					return
+				}
+				for _, e := range es {
+					if e.Pos != p || string(e.Payload) != fmt.Sprintf("%d/%d", w, p-first) {
+						t.Errorf("at %d (%d) stands %q", e.Pos, p, e.Payload)
+						return
+					}
+					p++
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if got := s.entries(t, l, 1); len(got) != 2*n {
+		t.Fatalf("%d entries", len(got))
+	}
+}
+
+// testTrimRace has readers below a trim that moves: each gets the right entry or is told where the log begins.
+func testTrimRace(t *testing.T, s Subject) {
+	l := fresh(t, s)
+	at := map[vlog.Position]string{}
+	var order []vlog.Position
+	for i := range 200 {
+		body := fmt.Sprint("entry ", i)
+		p := mustAppend(t, l, body)
+		at[p] = body
+		order = append(order, p)
+	}
+	last := order[len(order)-1]
+	var wg sync.WaitGroup
+	var asked atomic.Uint64
+	for r := range 3 {
+		wg.Go(func() {
+			rng := rand.New(rand.NewPCG(uint64(r), 5))
+			for range 300 {
+				p := order[rng.IntN(len(order))]
+				es, err := l.Read(bg, p, last+1, 300)
+				var trimmed *vlog.TrimmedError
+				if errors.As(err, &trimmed) {
+					if trimmed.First <= p || uint64(trimmed.First) > asked.Load() {
+						t.Errorf("%d is trimmed, but the log begins at %d; the furthest trim asked for is %d", p, trimmed.First, asked.Load())
+					}
+					continue
+				}
+				if err == nil {
+					err = s.run(es, p, last+1)
+				}
+				if err != nil || len(es) == 0 {
+					t.Errorf("read at %d: %d entries, %v", p, len(es), err)
+					return
+				}
+				for _, e := range es {
+					if at[e.Pos] != string(e.Payload) {
+						t.Errorf("at %d stands %q, want %q", e.Pos, e.Payload, at[e.Pos])
+					}
+				}
+			}
+		})
+	}
+	wg.Go(func() {
+		for i := 10; i < len(order); i += 10 {
+			asked.Store(uint64(order[i]))
+			if _, err := l.Trim(bg, order[i]); err != nil {
+				t.Errorf("trim: %v", err)
+			}
+		}
+	})
+	wg.Wait()
 }

@@ -18,26 +18,40 @@ var (
 	_ vlog.MetaStore = (*Meta)(nil)
 )
 
-// Loglet is a log in memory. The zero value is not usable; use New.
+// Loglet is a handle on a log in memory. The zero value is not usable; use New.
 type Loglet struct {
+	*contents
+	storage *Storage // nil: of no storage
+	name    string
+	closed  bool // guarded by contents.mu
+}
+
+// contents is a log, which outlives its handles.
+type contents struct {
 	mu      sync.Mutex
 	first   vlog.Position // of entries[0]
 	entries [][]byte
 	sealed  bool
-	closed  bool
 	changed chan struct{} // closed and replaced whenever the tail or a flag changes
 }
 
 // New returns an empty Loglet.
-func New() *Loglet { return &Loglet{first: 1, changed: make(chan struct{})} }
+func New() *Loglet { return &Loglet{contents: newContents()} }
+
+func newContents() *contents { return &contents{first: 1, changed: make(chan struct{})} }
+
+// Another returns a second handle, as another process would have it.
+func (l *Loglet) Another() *Loglet {
+	return &Loglet{contents: l.contents, storage: l.storage, name: l.name}
+}
 
 // next is the tail. Caller holds mu.
-func (l *Loglet) next() vlog.Position { return l.first + vlog.Position(len(l.entries)) }
+func (c *contents) next() vlog.Position { return c.first + vlog.Position(len(c.entries)) }
 
 // signal wakes every WaitTail. Caller holds mu.
-func (l *Loglet) signal() {
-	close(l.changed)
-	l.changed = make(chan struct{})
+func (c *contents) signal() {
+	close(c.changed)
+	c.changed = make(chan struct{})
 }
 
 // Append implements vlog.Loglet.
@@ -156,37 +170,43 @@ func (l *Loglet) Close() error {
 	return nil
 }
 
-// Remove implements vlog.Remover.
-func (l *Loglet) Remove(context.Context) error { return l.Close() }
-
-// Storage holds Loglets by config and id, so that a Log over memory can be closed and opened again.
-type Storage struct {
-	mu      sync.Mutex
-	loglets map[string]*Loglet
+// Remove implements vlog.Remover. Handles that others have go on.
+func (l *Loglet) Remove(context.Context) error {
+	if l.storage != nil {
+		l.storage.mu.Lock()
+		if l.storage.logs[l.name] == l.contents {
+			delete(l.storage.logs, l.name)
+		}
+		l.storage.mu.Unlock()
+	}
+	return l.Close()
 }
 
-// Provider returns a Provider whose Loglets live in s. Opening one that was closed finds what was in it.
+// Storage holds Loglets by config and id, so that a Log over memory can be closed and opened again, and so that several Logs, as if in
+// several processes, can use one chain. The zero value is ready for use.
+type Storage struct {
+	mu   sync.Mutex
+	logs map[string]*contents
+}
+
+// Provider returns a Provider of handles on the logs in s.
 func (s *Storage) Provider() vlog.Provider {
-	return func(ctx context.Context, spec vlog.LogletSpec) (vlog.Loglet, error) {
+	return func(_ context.Context, spec vlog.LogletSpec) (vlog.Loglet, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		name := fmt.Sprintf("%d/%s", spec.ID, spec.Config)
-		old, ok := s.loglets[name]
+		c, ok := s.logs[name]
 		if !ok {
 			if !spec.Create {
 				return nil, vlog.ErrMissing
 			}
-			old = New()
+			if s.logs == nil {
+				s.logs = make(map[string]*contents)
+			}
+			c = newContents()
+			s.logs[name] = c
 		}
-		if s.loglets == nil {
-			s.loglets = make(map[string]*Loglet)
-		}
-		old.mu.Lock()
-		defer old.mu.Unlock()
-		l := New()
-		l.first, l.entries, l.sealed = old.first, old.entries, old.sealed
-		s.loglets[name] = l
-		return l, nil
+		return &Loglet{contents: c, storage: s, name: name}, nil
 	}
 }
 
