@@ -176,7 +176,7 @@ func (o Options) config() (*embed.Config, error) {
 	c.BootstrapDefragThresholdMegabytes = 100
 	// How much of its log a member keeps in memory for others that lag. etcd's default of five thousand entries is made for small ones.
 	c.SnapshotCount, c.SnapshotCatchUpEntries = 2000, 1000
-	c.MaxLearners = 3
+	c.MaxLearners = 1 // one joins at a time: the list of members that it was given to start with must not change before it has a vote
 	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(newZap(o.Logger))
 	c.LogLevel = "warn"
 	return c, nil
