@@ -11,6 +11,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
+	"rebase/blob"
 	"rebase/cluster"
 	"rebase/db"
 	"rebase/live"
@@ -31,6 +32,7 @@ type data struct {
 	lock    io.Closer
 	cluster *cluster.Cluster // nil: a server by itself
 	engines *engines
+	bucket  blob.Bucket // of the backup; nil: none
 	log     *vlog.Log
 	store   *store.Store
 	db      *db.DB
@@ -49,6 +51,9 @@ func openData(ctx context.Context, o Options, m *metrics) (_ *data, err error) {
 		}
 	}()
 	if d.lock, err = lockData(o); err != nil {
+		return nil, err
+	}
+	if err := d.openBackup(ctx, o); err != nil {
 		return nil, err
 	}
 	if o.Cluster != nil {
@@ -136,11 +141,14 @@ func (d *data) closeFiles() error {
 }
 
 // trimmer is how the log is trimmed.
-func (d *data) trimmer() trimmer {
-	if d.member != nil {
-		return sharedTrimmer{d.log, d.member}
+func (d *data) trimmer(o Options, m *metrics) (trimmer, error) {
+	switch {
+	case d.bucket != nil:
+		return newArchiver(d, o, m.appended.Load)
+	case d.member != nil:
+		return sharedTrimmer{d.log, d.member}, nil
 	}
-	return d.log
+	return d.log, nil
 }
 
 // healthy says whether the data can be written.

@@ -5,6 +5,7 @@ import (
 
 	"rebase/cluster"
 	"rebase/vlog"
+	"rebase/vlog/backup"
 	"rebase/vlog/etcd"
 	"rebase/vlog/local"
 	"rebase/vlog/zookeeper"
@@ -41,6 +42,7 @@ func newEngines(o Options, m *metrics, c *cluster.Cluster) *engines {
 		})
 	}
 	e.providers[etcd.Kind] = etcd.Provider(etcd.Options{Client: e.etcd.Get, Prefix: prefix, Logger: o.Logger})
+	e.providers[backup.Kind] = backup.Provider(backup.Options{Logger: o.Logger})
 	e.providers[kindZooKeeper] = zookeeper.Provider(zookeeper.Options{Logger: o.Logger})
 	return e
 }

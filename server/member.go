@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/url"
 	"strconv"
 	"sync"
@@ -71,7 +70,7 @@ func (d *data) openMember(ctx context.Context, o Options, m *metrics) error {
 	d.member = newMember(d, o)
 	// The driver before the database: after all nodes have been down, nobody orders the log until it has moved on.
 	d.cluster.Drive(cluster.Hooks{Log: d.log, Replica: d.member.replica, OnGone: d.member.endSessions, OnState: d.member.state})
-	d.cluster.Handle("GET "+snapshotPath, http.HandlerFunc(d.member.serveSnapshot))
+	d.cluster.Handle("GET "+snapshotPath, d.snapshots(o))
 	if err := d.catchUp(ctx, o); err != nil {
 		return err
 	}
@@ -389,7 +388,7 @@ func (d *data) catchUp(ctx context.Context, o Options) error {
 		return err
 	}
 	d.store = nil
-	if err := d.member.fetchSnapshot(ctx, o, first); err != nil {
+	if err := d.fetchSnapshot(ctx, o, first); err != nil {
 		return &StartError{Kind: KindCluster, What: "no node has given its state", Err: err, Advice: "At least one database node of the cluster has to be running and up to date."}
 	}
 	return d.openStore(o)

@@ -74,6 +74,8 @@ type Options struct {
 	Cluster *cluster.Options
 	// Etcd is the configuration of clients of external etcds, but for the addresses: certificates, and a name and password.
 	Etcd clientv3.Config
+	// Backup is an object store that gets what is trimmed of the log, and snapshots: a folder, or s3://bucket/prefix?endpoint=…; "" is none.
+	Backup string
 	// DigestEvery is the time between comparisons of the replicas' states; 0 is ten minutes.
 	DigestEvery time.Duration
 

@@ -117,10 +117,14 @@ func open(ctx context.Context, o Options) (*Server, error) {
 		s.handler = refuseProxies(refuseNames(o, s.handler))
 	}
 
+	trim, err := s.data.trimmer(o, s.metrics)
+	if err != nil {
+		return nil, errors.Join(err, s.audit.Close(), s.data.close(ctx))
+	}
 	run, cancel := context.WithCancel(context.Background())
 	s.stopCheckpoints = cancel
 	c := &checkpointer{
-		log: s.data.trimmer(), store: s.data.store, retain: o.LogRetain, logger: o.Logger,
+		log: trim, store: s.data.store, retain: o.LogRetain, logger: o.Logger,
 		appended: s.metrics.appended.Load,
 		observe:  func(took time.Duration) { s.metrics.checkpointSeconds.Observe(took.Seconds()) },
 	}

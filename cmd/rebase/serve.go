@@ -50,6 +50,7 @@ type serveCmd struct {
 
 	LogRetain       byteSize      `default:"256MiB" help:"How much of the operations log to keep behind the last checkpoint (${default})." placeholder:"SIZE"`
 	CheckpointEvery time.Duration `default:"30s" help:"Time between checkpoints, which bound what a restart after a crash has to replay (${default})." placeholder:"TIME"`
+	Backup          string        `help:"Object store that gets what is trimmed of the log, and snapshots: a folder, or s3://BUCKET/PREFIX?endpoint=HOST:PORT (credentials from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)." placeholder:"URL"`
 	Cache           byteSize      `default:"256MiB" help:"Memory for caching stored data (${default})." placeholder:"SIZE"`
 	AuditRetain     byteSize      `default:"100MiB" help:"How much of the journal of administrative acts to keep, in the folder audit of the data (${default})." placeholder:"SIZE"`
 	Drain           time.Duration `default:"20s" help:"How long to let requests finish when told to end (${default})." placeholder:"TIME"`
@@ -74,7 +75,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 		ACME:       server.ACME{Hosts: c.ACMEHost, Email: c.ACMEEmail, Directory: c.ACMEDirectory, CA: c.ACMECA},
 		HTTPListen: c.HTTPListen, AuditRetain: int64(c.AuditRetain),
 		LogRetain: int64(c.LogRetain), CheckpointEvery: c.CheckpointEvery, CacheBytes: int64(c.Cache),
-		Limits: c.limits,
+		Limits: c.limits, Backup: c.Backup,
 		Logger: logger, Version: version,
 	}
 	s, err := start(ctx, options)
