@@ -1,8 +1,16 @@
 package cluster
 
 import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+	"time"
+
+	"rebase/cluster/secret"
 )
 
 func TestThreeNodes(t *testing.T) {
@@ -67,3 +75,192 @@ func TestThreeNodes(t *testing.T) {
 		t.Errorf("the log is on %v", names)
 	}
 }
+
+// With a secret everything is encrypted, and nodes are added, drained, replaced and removed.
+func TestMembersComeAndGo(t *testing.T) {
+	file := secretFile(t)
+	r := three(t, file)
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the secret's file: %v %v", info, err)
+	}
+	for _, n := range r.nodes {
+		for _, name := range []string{tlsKey, tlsCertificate, tlsAuthorities} {
+			if info, err := os.Stat(filepath.Join(n.o.Data, tlsDir, name)); err != nil || info.Mode().Perm() != 0o600 {
+				t.Errorf("%s: %v %v", name, info, err)
+			}
+		}
+	}
+	a := r.nodes[0]
+	r.append("before")
+
+	// Who has another secret, or none, does not get in.
+	for what, change := range map[string]func(*Options){
+		"secret of another cluster": func(o *Options) {
+			o.SecretFile = filepath.Join(t.TempDir(), "other")
+			if err := os.WriteFile(o.SecretFile, secret.New(), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"speak TLS": func(o *Options) { o.SecretFile = "" },
+		"a node of the name n2 already": func(o *Options) {
+			o.Name = "n2"
+		},
+		"is alive":           func(o *Options) { o.Name, o.Replace = "", "n2" },
+		"no node \"nobody\"": func(o *Options) { o.Replace = "nobody" },
+	} {
+		o := r.options("stranger")
+		o.Join = []string{a.o.Listen}
+		change(&o)
+		ctx, cancel := context.WithTimeout(bg, time.Second)
+		c, err := Open(ctx, o)
+		cancel()
+		if err == nil {
+			c.Close()
+		}
+		wantError(t, err, what)
+		if !strings.Contains(what, "secret") && !strings.Contains(what, "TLS") && ctxEnded(err) {
+			t.Errorf("refused only in the end: %v", err)
+		}
+	}
+
+	// The sequencer's node is drained: the log moves on without a node being silent.
+	was := r.places()[0].Sequencer
+	if err := a.c.Drain(within(t), was); err != nil {
+		t.Fatal(err)
+	}
+	if now := r.places()[0].Sequencer; now == was {
+		t.Errorf("the sequencer is still on %s", was)
+	}
+	r.eventually("the node hears that it is drained", func() bool { return r.named(was).c.Self().State == Draining })
+	if err := a.c.Undrain(within(t), was); err != nil {
+		t.Fatal(err)
+	}
+
+	// A node dies and loses its disk; another one takes its place.
+	dead := r.nodes[2]
+	dead.kill()
+	r.eventually("its death is seen", func() bool { m, err := a.c.Find("n3"); return err == nil && !m.Alive })
+	o := r.options("")
+	o.Join, o.Replace = []string{a.o.Listen}, "n3"
+	b := r.add(o)
+	if b.c.Name() != "n3" || b.c.ID() == dead.c.ID() {
+		t.Errorf("the new node is %s %s", b.c.Name(), b.c.ID())
+	}
+	r.eventually("the log is on the new node", func() bool {
+		_, server := a.c.Uses(a.log.Chain().Active(), b.c.ID())
+		_, still := a.c.Uses(a.log.Chain().Active(), dead.c.ID())
+		a.log.Tail(within(t))
+		return server && !still
+	})
+	r.append("after")
+	wantError(t, dead.open(), "was removed")
+
+	// One that is alive is removed, and ends.
+	gone := r.nodes[1]
+	if err := a.c.Remove(within(t), "n2", false); err == nil {
+		t.Error("removed, although entries would be left on one disk of three")
+	} else {
+		wantError(t, err, "would be left on")
+	}
+	tail, err := a.log.Tail(within(t))
+	if err == nil {
+		_, err = a.log.Trim(within(t), tail.Next)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := gone.c.Remove(within(t), "n2", false); err != nil {
+		t.Fatal(err)
+	}
+	r.eventually("it ends", func() bool {
+		select {
+		case <-gone.c.Failed():
+			return true
+		default:
+			return false
+		}
+	})
+	wantError(t, gone.c.Err(), "removed")
+	gone.kill()
+	r.append("with two")
+	if got, err := b.log.Read(within(t), tail.Next, tail.Next+10, 1<<20); err != nil || len(got) != 2 {
+		t.Errorf("%d entries: %v", len(got), err)
+	}
+	if m, err := a.c.Find("n2"); err == nil {
+		t.Errorf("n2 is still a member: %+v", m)
+	}
+}
+
+// Log servers without a database, and an operator who wants the log on them; and the engine is swapped.
+func TestDisaggregated(t *testing.T) {
+	r := &rig{t: t}
+	first := r.options("n1")
+	first.Begin = true
+	a := r.add(first)
+	var names []string
+	for _, name := range []string{"l1", "l2", "l3"} {
+		o := r.options(name)
+		o.Role, o.Join, o.MetaListen = RoleLog, []string{freeAddr(t), a.o.Listen}, ""
+		r.add(o)
+		names = append(names, name)
+	}
+	r.append("anywhere")
+	r.eventually("the log servers are alive", func() bool {
+		return !slices.ContainsFunc(a.c.Members(), func(m Member) bool { return !m.Alive })
+	})
+	if err := a.c.Reconfigure(within(t), Target{Kind: "native", Servers: names, Sequencer: "n1"}); err != nil {
+		t.Fatal(err)
+	}
+	check := func(want ...string) func() bool {
+		return func() bool {
+			got := r.places()[0].Servers
+			slices.Sort(got)
+			return slices.Equal(got, want)
+		}
+	}
+	if !check(names...)() {
+		t.Fatalf("the log is on %v", r.places())
+	}
+	r.append("on log servers")
+
+	// One of them dies: the database node stands in, until it comes back.
+	l2 := r.named("l2")
+	l2.kill()
+	r.append("without l2")
+	r.eventually("n1 stands in for l2", check("l1", "l3", "n1"))
+	if err := l2.open(); err != nil {
+		t.Fatal(err)
+	}
+	r.eventually("the log is where the operator wanted it", check(names...))
+	r.eventually("l2 is known to have started again", func() bool {
+		m, err := a.c.Find("l2")
+		return err == nil && m.Incarnation == l2.c.Incarnation()
+	})
+
+	// To the cluster's own etcd and back. The driver keeps its hands off what is not native.
+	if err := a.c.Reconfigure(within(t), Target{Kind: "etcd"}); err != nil {
+		t.Fatal(err)
+	}
+	r.append("on etcd")
+	if s := a.log.Chain().Active(); s.Kind != "etcd" || len(a.c.Places(s)) != 0 {
+		t.Errorf("%+v", s)
+	}
+	if err := a.c.Reconfigure(within(t), Target{Kind: "native"}); err != nil {
+		t.Fatal(err)
+	}
+	r.append("back")
+	if got := a.entries(); len(got) != 5 {
+		t.Errorf("%q", got)
+	}
+	for _, bad := range []Target{{Kind: "local"}, {Kind: "paper"}, {Kind: "zookeeper"}, {Kind: "native", Servers: []string{"x"}}, {Kind: "native", Sequencer: "l1"},
+		{Kind: "native", Servers: []string{"l1", "l1"}}, {Kind: "native", Endpoints: []string{"a"}}, {Kind: "etcd", Sequencer: "n1"}} {
+		if err := a.c.Reconfigure(within(t), bad); err == nil {
+			t.Errorf("%+v was done", bad)
+		}
+	}
+	if err := a.c.Drain(within(t), "n1"); err == nil {
+		t.Error("the only database node was drained")
+	}
+}
+
+func ctxEnded(err error) bool { return errors.Is(err, context.DeadlineExceeded) }

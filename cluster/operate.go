@@ -131,7 +131,7 @@ func (c *Cluster) Remove(ctx context.Context, node string, force bool) error {
 		return c.askAny(ctx, c.databases(), removePath, removeRequest{Node: m.ID.String(), Force: force}, &a)
 	}
 	if m.State != Left {
-		if err := c.mayRemove(m, force); err != nil {
+		if err := c.mayRemove(ctx, m, force); err != nil {
 			return err
 		}
 	}
@@ -165,7 +165,7 @@ func (c *Cluster) dismiss(ctx context.Context, r Record) error {
 }
 
 // mayRemove refuses a removal that would cost a majority.
-func (c *Cluster) mayRemove(m Member, force bool) error {
+func (c *Cluster) mayRemove(ctx context.Context, m Member, force bool) error {
 	if m.Database() && len(slices.DeleteFunc(c.Members(), func(o Member) bool { return !o.Database() || o.State == Left || o.ID == m.ID })) == 0 {
 		return &StartError{What: m.Name + " is the only database node", Advice: "A cluster ends with its last node: end that and delete its folder."}
 	}
@@ -183,13 +183,11 @@ func (c *Cluster) mayRemove(m Member, force bool) error {
 			return &StartError{What: fmt.Sprintf("without %s there is no majority of database nodes: %d of %d are alive", m.Name, alive, all), Advice: "Start the others first."}
 		}
 	}
-	c.mu.Lock()
-	hooks := c.hooks
-	c.mu.Unlock()
-	if hooks == nil {
-		return errNotReady
+	chain, err := c.chain(ctx)
+	if err != nil {
+		return err
 	}
-	for _, s := range hooks.Log.Chain().Segments {
+	for _, s := range chain.Segments {
 		for _, p := range c.parts(s) {
 			left := 0
 			for _, id := range p.servers {
@@ -204,6 +202,17 @@ func (c *Cluster) mayRemove(m Member, force bool) error {
 		}
 	}
 	return nil
+}
+
+// chain loads the log's chain: that in use by the log may be an older one.
+func (c *Cluster) chain(ctx context.Context) (vlog.Chain, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	value, version, err := c.Meta().Load(ctx)
+	if err != nil || version == 0 {
+		return vlog.Chain{}, errors.Join(err, errors.New("cluster: the log's chain cannot be had"))
+	}
+	return vlog.DecodeChain(value)
 }
 
 // Target is where an operator wants the log.

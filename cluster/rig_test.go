@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -222,5 +221,3 @@ func wantError(t *testing.T, err error, parts ...string) {
 		}
 	}
 }
-
-var _ = fmt.Sprint
