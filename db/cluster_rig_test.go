@@ -226,3 +226,5 @@ func (s *sharedLoglets) provider(_ context.Context, spec vlog.LogletSpec) (vlog.
 	}
 	return sharedLoglet{l, name}, nil
 }
+
+func newRandom(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 1)) }

@@ -222,6 +222,9 @@ func (d *DB) endElsewhere(ctx context.Context, id SessionID, ns string) error {
 //
 // An entry that a dead node had on the way can begin a session after this call. So call it again some time later.
 func (d *DB) EndSessionsOf(ctx context.Context, gone func(node, incarnation uint64) bool) (n int, err error) {
+	if err := d.Sync(ctx); err != nil {
+		return 0, err
+	}
 	return d.endSessions(ctx, func(o owner) bool { return o != d.self && gone(o.node, o.incarnation) })
 }
 

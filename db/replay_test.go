@@ -521,6 +521,8 @@ func FuzzDecodeOp(f *testing.F) {
 	f.Add(appendOp(nil, &Op{Kind: OpMerge, NS: "n", Updates: []Update{{"x", true, tree.NewString("s")}}}, origin{replayOf: &writeRef{seq: 9}}))
 	f.Add(appendOp(nil, &Op{Kind: OpSetRules, NS: "n", Rules: []byte("{}")}, origin{}))
 	f.Add(appendOp(nil, &Op{Kind: OpSet, NS: "n", If: []Condition{{"a", "h"}, {"b", ""}}}, origin{named: true, caller: caller(f, `{"uid":"x"}`), ofSession: true}))
+	f.Add(appendOp(nil, &Op{Kind: opEndOther, NS: "n"}, origin{replayOf: &writeRef{session: SessionID{1}}, owned: true, begins: true, owner: owner{1, 2}}))
+	f.Add(appendOp(nil, &Op{Kind: opDigest}, origin{owned: true}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		op, o, err := decodeOp(b)
 		if err != nil {
@@ -528,7 +530,7 @@ func FuzzDecodeOp(f *testing.F) {
 		}
 		again, o2, err := decodeOp(appendOp(nil, op, o))
 		if err != nil || again.Kind != op.Kind || again.Path != op.Path || !tree.Equal(again.Value, op.Value) || o2.now != o.now ||
-			!slices.Equal(again.If, op.If) || o2.named != o.named || o2.caller.Admin() != o.caller.Admin() {
+			!slices.Equal(again.If, op.If) || o2.named != o.named || o2.owned != o.owned || o2.begins != o.begins || o2.owner != o.owner || o2.caller.Admin() != o.caller.Admin() {
 			t.Fatalf("%+v became %+v, %v", op, again, err)
 		}
 	})
