@@ -120,7 +120,7 @@ func TestPartitions(t *testing.T) {
 
 // A process that is stopped (SIGSTOP, a disk that hangs) holds up nobody, and what is meant for it does not gather without bound.
 func TestPausedServer(t *testing.T) {
-	c := newCluster(t, 3)
+	c := newClusterIn(t, []string{t.TempDir(), t.TempDir(), t.TempDir()})
 	l := c.create(0, 1, Wish{Count: 3})
 	defer l.Close()
 	appendN(t, l, 0, 1)

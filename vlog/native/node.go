@@ -63,6 +63,7 @@ type Node struct {
 	net      Network
 	tcp      *tcp // nil if net is another one
 	server   *server
+	disk     uint64
 	instance uint64    // drawn anew at every start
 	self     core.Node // the endpoint that asks other nodes
 	repeats  atomic.Uint64
@@ -155,7 +156,7 @@ func start(o NodeOptions, disk storage) (*Node, error) {
 		if err != nil {
 			return nil, errors.Join(err, disk.Close())
 		}
-		n.server = s
+		n.server, n.disk = s, disk.Identity()
 	}
 	n.detach = []func(){n.net.Attach(n.o.ID, n.handle), n.net.Attach(n.self, n.answered)}
 	if n.tcp != nil {
@@ -183,7 +184,7 @@ func (n *Node) Disk() uint64 {
 	if n.server == nil {
 		return 0
 	}
-	return n.server.disk.Identity()
+	return n.disk
 }
 
 // Failed is the error of the log server's disk after which it takes part in nothing any more, until the process is started again.

@@ -32,7 +32,8 @@ type member struct {
 	id      core.Node
 	address string
 	disk    *vfs.MemFS
-	dir     string // files instead of disk
+	dir     string      // files instead of disk
+	log     *mem.Loglet // or memory
 
 	mu     sync.Mutex
 	node   *Node // nil: down
@@ -45,11 +46,15 @@ type member struct {
 
 func newCluster(t testing.TB, n int) *cluster { return newClusterIn(t, make([]string, n)) }
 
-// newClusterIn has files in real directories, where one is named.
+// newClusterIn has files in real directories, or nothing but memory where one is named so.
 func newClusterIn(t testing.TB, dirs []string) *cluster {
 	c := &cluster{t: t}
 	for i, dir := range dirs {
-		c.nodes = append(c.nodes, &member{id: core.Node(0x1000 + i), address: "127.0.0.1:0", disk: vfs.NewCrashableMem(), dir: dir})
+		m := &member{id: core.Node(0x1000 + i), address: "127.0.0.1:0", disk: vfs.NewCrashableMem(), dir: dir}
+		if dir == "memory" {
+			m.log = mem.New()
+		}
+		c.nodes = append(c.nodes, m)
 	}
 	for i := range dirs {
 		c.start(i)
@@ -98,10 +103,13 @@ func (c *cluster) start(i int) {
 		c.t.Fatal(err)
 	}
 	m.address = l.Addr().String()
-	var log *local.Loglet
-	if m.dir != "" {
+	var log vlog.Loglet
+	switch {
+	case m.log != nil:
+		log = m.log.Another()
+	case m.dir != "":
 		log, err = local.Open(m.dir, local.Options{})
-	} else {
+	default:
 		m.disk = m.disk.CrashClone(vfs.CrashCloneCfg{})
 		log, err = local.Open("wal", local.Options{FS: m.disk, SegmentBytes: 64 << 10})
 	}
@@ -206,8 +214,11 @@ func (m *member) isCut() bool {
 
 func (c *cluster) cutAt(address string) bool {
 	for _, m := range c.nodes {
-		if m.address == address {
-			return m.isCut()
+		m.mu.Lock()
+		cut := m.cut && m.address == address
+		m.mu.Unlock()
+		if cut {
+			return true
 		}
 	}
 	return false
@@ -268,6 +279,13 @@ func (c *cluster) suite(from, sequencer int) logtest.Subject {
 			return l
 		},
 		Reopen: func(t testing.TB, closed logtest.Log) logtest.Log { return c.open(from, closed.(*Loglet)) },
+		Another: func(t testing.TB, open logtest.Log) logtest.Log {
+			at := (from + 1) % len(c.nodes)
+			if c.node(at) == nil {
+				at = from
+			}
+			return c.open(at, open.(*Loglet))
+		},
 	}
 }
 
@@ -280,7 +298,11 @@ func TestConformanceTCP(t *testing.T) {
 		{5, 4, 0, 2},
 	} {
 		t.Run(fmt.Sprintf("nodes=%d,from=%d,sequencer=%d,dead=%d", tc.nodes, tc.from, tc.sequencer, tc.dead), func(t *testing.T) {
-			c := newCluster(t, tc.nodes)
+			var dirs []string
+			for range tc.nodes {
+				dirs = append(dirs, "memory")
+			}
+			c := newClusterIn(t, dirs)
 			if tc.dead >= 0 {
 				c.stop(tc.dead)
 			}
