@@ -76,6 +76,37 @@ func TestThreeNodes(t *testing.T) {
 	}
 }
 
+// A striped log has a sequencer on every node; when one of them dies, its stripe gets another.
+func TestStriped(t *testing.T) {
+	r := three(t, "")
+	a := r.nodes[0]
+	if err := a.c.Reconfigure(within(t), Target{Kind: "striped", Stripes: 3}); err != nil {
+		t.Fatal(err)
+	}
+	r.append("striped")
+	sequencers := func() (out []string) {
+		for _, p := range r.places() {
+			out = append(out, p.Sequencer)
+		}
+		slices.Sort(out)
+		return out
+	}
+	if got := sequencers(); !slices.Equal(got, []string{"n1", "n2", "n3"}) {
+		t.Errorf("sequencers on %v", got)
+	}
+	r.nodes[2].kill()
+	r.append("without n3")
+	if got := sequencers(); len(got) != 3 || slices.Contains(got, "n3") {
+		t.Errorf("sequencers on %v", got)
+	}
+	if err := a.c.Reconfigure(within(t), Target{Kind: "native"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := a.entries(); len(got) != 5 {
+		t.Errorf("%q", got)
+	}
+}
+
 // With a secret everything is encrypted, and nodes are added, drained, replaced and removed.
 func TestMembersComeAndGo(t *testing.T) {
 	file := secretFile(t)

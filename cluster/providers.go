@@ -5,6 +5,7 @@ import (
 
 	"rebase/vlog"
 	"rebase/vlog/etcd"
+	"rebase/vlog/striped"
 	"rebase/vlog/zookeeper"
 )
 
@@ -14,8 +15,10 @@ func (c *Cluster) Providers() map[string]vlog.Provider {
 	c.mu.Lock()
 	c.closers = append(c.closers, clients.Close)
 	c.mu.Unlock()
+	native := c.node.Provider()
 	return map[string]vlog.Provider{
-		"native":    c.node.Provider(),
+		"native":    native,
+		"striped":   striped.Provider(map[string]vlog.Provider{"native": native}),
 		etcd.Kind:   etcd.Provider(etcd.Options{Client: clients.Get, Prefix: c.Prefix() + "log", Logger: c.log}),
 		"zookeeper": zookeeper.Provider(zookeeper.Options{Prefix: "/rebase/" + c.ClusterID(), Logger: c.log}),
 	}
