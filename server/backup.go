@@ -40,7 +40,7 @@ type archiver struct {
 }
 
 const (
-	snapshotPrefix = "snapshots/"
+	snapshotPrefix = "snapshots"
 	// turnoverEvery is the longest that a loglet is used while something is written.
 	turnoverEvery = 24 * time.Hour
 	// snapshotEvery is the time between snapshots.
