@@ -142,13 +142,15 @@ func (a *archiver) segment(ctx context.Context, s vlog.Segment) (done bool, err 
 	}
 	bucket := a.bucket
 	loglet := newLoglet(cfg, func(context.Context) (blob.Bucket, error) { return bucket, nil }, newCache(archivedCacheBytes), a.Logger)
-	err = a.log.Replace(ctx, s.ID, vlog.Segment{Kind: Kind, Config: cfg.Encode()}, &candidate{Loglet: loglet, log: a.log, instead: s})
+	fresh := &candidate{Loglet: loglet, log: a.log, instead: s}
+	err = a.log.Replace(ctx, s.ID, vlog.Segment{Kind: Kind, Config: cfg.Encode()}, fresh)
 	now, there := find(a.log.Chain(), s.ID)
 	switch {
 	case there && now.Kind == Kind && bytes.Equal(now.Config, cfg.Encode()):
 		if errors.Is(err, errOvertaken) {
 			return false, nil // by one that is the same
 		}
+		fresh.taken.Store(true)
 		a.Logger.Info("log segment archived", "log", a.Log, "segment", s.ID, "start", s.Start, "end", s.End, "objects", len(m.Objects))
 		return true, err
 	case there && now.Kind == Kind:
