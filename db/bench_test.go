@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"rebase/store"
 	"rebase/tree"
@@ -125,4 +126,47 @@ func BenchmarkApplyUnderRules(b *testing.B) {
 	if err := s.Wait(ctx); err != nil {
 		b.Fatal(err)
 	}
+}
+
+// BenchmarkReplicated is 64 writers on a log whose appends take a millisecond, as one over a network may: what they get is what one group
+// holds, times how many groups there are in a second.
+func BenchmarkReplicated(b *testing.B) {
+	c := newCluster(b, 1)
+	defer c.stop()
+	c.nodes[0].wire.latency = time.Millisecond
+	d := c.nodes[0].db
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	var wg sync.WaitGroup
+	b.ResetTimer()
+	for w := range 64 {
+		wg.Go(func() {
+			s := d.NewSession("bench", "", Root)
+			p := tree.Path(fmt.Sprintf("users/u%d/score", w))
+			for n := left.Add(-1); n >= 0; n = left.Add(-1) {
+				if res := s.Do(context.Background(), &Op{Kind: OpSet, Path: p, Value: tree.NewInt(n)}); res.Err != nil {
+					b.Error(res.Err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/float64(d.Stats().Groups), "ops/group")
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "ops/s")
+	b.ReportMetric(float64(d.Stats().Groups)/b.Elapsed().Seconds(), "groups/s")
+}
+
+// BenchmarkSync is a strong read where everything is applied already.
+func BenchmarkSync(b *testing.B) {
+	c := newCluster(b, 1)
+	defer c.stop()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if err := c.nodes[0].db.Sync(context.Background()); err != nil {
+				b.Error(err)
+			}
+		}
+	})
 }
