@@ -328,13 +328,17 @@ func (n *Node) sweep() {
 		case <-n.ctx.Done():
 			return
 		case <-tick.C:
-			for _, r := range n.running() {
-				if r.sequencer.over() {
-					n.endSequencer(r.sequencer.cfg.Incarnation)
-				} else {
-					r.sequencer.ask()
-				}
-			}
+			n.sweepOnce()
+		}
+	}
+}
+
+func (n *Node) sweepOnce() {
+	for _, r := range n.running() {
+		if r.sequencer.over() {
+			n.endSequencer(r.sequencer.cfg.Incarnation)
+		} else {
+			r.sequencer.ask()
 		}
 	}
 }

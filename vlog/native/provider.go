@@ -209,8 +209,9 @@ func chooseServers(w Wish, candidates []Candidate) ([]Candidate, error) {
 	slices.SortStableFunc(spare, func(a, b Candidate) int { return cmp.Or(alive(b)-alive(a), b.Prefer-a.Prefer) })
 	count := max(w.Count, len(w.Servers))
 	if count == 0 {
-		count = min(3, len(spare))
-		count -= 1 - count%2 // of two, the loss of either would stop the log
+		if count = min(3, len(spare)); count == 2 {
+			count = 1 // of two, the loss of either would stop the log
+		}
 	}
 	// Those named, then spares that live in the place of the dead, then the dead.
 	chosen := named
