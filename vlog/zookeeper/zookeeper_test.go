@@ -51,8 +51,9 @@ func (w *world) open(t testing.TB, l *Loglet) *Loglet {
 
 func (w *world) subject() logtest.Subject {
 	return logtest.Subject{
-		New:    func(t testing.TB) logtest.Log { return w.create(t) },
-		Reopen: func(t testing.TB, closed logtest.Log) logtest.Log { return w.open(t, closed.(*Loglet)) },
+		New:     func(t testing.TB) logtest.Log { return w.create(t) },
+		Reopen:  func(t testing.TB, closed logtest.Log) logtest.Log { return w.open(t, closed.(*Loglet)) },
+		Another: func(t testing.TB, open logtest.Log) logtest.Log { return w.open(t, open.(*Loglet)) },
 	}
 }
 

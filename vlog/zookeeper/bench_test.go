@@ -1,0 +1,97 @@
+package zookeeper
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+
+	"rebase/test/engines"
+	"rebase/vlog/rawsync"
+)
+
+// run has that many appenders append for a while, each waiting for one before the next, and returns the rate and the latencies.
+func run(b *testing.B, appenders int, d time.Duration, appendOne func() error) (perSecond float64, latencies []time.Duration) {
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	begin := time.Now()
+	for range appenders {
+		wg.Go(func() {
+			var mine []time.Duration
+			for at := time.Now(); at.Sub(begin) < d; {
+				if err := appendOne(); err != nil {
+					b.Error(err)
+					return
+				}
+				now := time.Now()
+				mine = append(mine, now.Sub(at))
+				at = now
+			}
+			mu.Lock()
+			latencies = append(latencies, mine...)
+			mu.Unlock()
+		})
+	}
+	wg.Wait()
+	return float64(len(latencies)) / time.Since(begin).Seconds(), latencies
+}
+
+// BenchmarkAppend measures, by turns, this loglet, one sequential node for each append as a shim without batches would have it (with the usual
+// client library), and what the disk can do. The rates and latencies are medians of the turns; the ratio is to the disk in the same turn.
+func BenchmarkAppend(b *testing.B) {
+	const turn = 300 * time.Millisecond
+	for _, servers := range []int{1, 3} {
+		for _, appenders := range []int{1, 16, 256} {
+			b.Run(fmt.Sprintf("servers=%d/appenders=%d", servers, appenders), func(b *testing.B) {
+				e := engines.ZooKeeper(b, servers)
+				l := newWorld(e.Servers()).create(b)
+				plain, _, err := zk.Connect(e.Servers(), 5*time.Second, zk.WithLogInfo(false))
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer plain.Close()
+				if _, err := plain.Create("/plain", nil, 0, zk.WorldACL(zk.PermAll)); err != nil {
+					b.Fatal(err)
+				}
+				dir, body := b.TempDir(), make([]byte, 256)
+				ours := func() error { _, err := l.Append(bg, body); return err }
+				naive := func() error {
+					_, err := plain.Create("/plain/e", body, zk.FlagSequence, zk.WorldACL(zk.PermAll))
+					return err
+				}
+				for range 4 { // the servers' compiler warms up
+					run(b, appenders, turn, ours)
+					run(b, appenders, turn, naive)
+				}
+				var rate, rateNaive, ratio, ratioNaive, p50, p99, p50Naive, p99Naive []float64
+				for range 5 {
+					limit, err := rawsync.Measure(dir, appenders, len(body), turn)
+					if err != nil {
+						b.Fatal(err)
+					}
+					r, lat := run(b, appenders, turn, ours)
+					slices.Sort(lat)
+					rate, ratio = append(rate, r), append(ratio, r/limit)
+					p50, p99 = append(p50, us(lat[len(lat)/2])), append(p99, us(lat[len(lat)*99/100]))
+					r, lat = run(b, appenders, turn, naive)
+					slices.Sort(lat)
+					rateNaive, ratioNaive = append(rateNaive, r), append(ratioNaive, r/limit)
+					p50Naive, p99Naive = append(p50Naive, us(lat[len(lat)/2])), append(p99Naive, us(lat[len(lat)*99/100]))
+				}
+				b.ReportMetric(0, "ns/op")
+				for name, v := range map[string][]float64{
+					"appends/s": rate, "of-limit": ratio, "p50-µs": p50, "p99-µs": p99,
+					"plain/s": rateNaive, "plain-of-limit": ratioNaive, "plain-p50-µs": p50Naive, "plain-p99-µs": p99Naive,
+				} {
+					slices.Sort(v)
+					b.ReportMetric(v[len(v)/2], name)
+				}
+			})
+		}
+	}
+}
+
+func us(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
