@@ -14,6 +14,7 @@ import (
 )
 
 func TestThreeNodes(t *testing.T) {
+	t.Parallel()
 	r := three(t, "")
 	r.append("all three")
 	for _, n := range r.nodes {
@@ -78,6 +79,7 @@ func TestThreeNodes(t *testing.T) {
 
 // A striped log has a sequencer on every node; when one of them dies, its stripe gets another.
 func TestStriped(t *testing.T) {
+	t.Parallel()
 	r := three(t, "")
 	a := r.nodes[0]
 	if err := a.c.Reconfigure(within(t), Target{Kind: "striped", Stripes: 3}); err != nil {
@@ -109,6 +111,7 @@ func TestStriped(t *testing.T) {
 
 // With a secret everything is encrypted, and nodes are added, drained, replaced and removed.
 func TestMembersComeAndGo(t *testing.T) {
+	t.Parallel()
 	file := secretFile(t)
 	r := three(t, file)
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
@@ -224,6 +227,7 @@ func TestMembersComeAndGo(t *testing.T) {
 
 // Log servers without a database, and an operator who wants the log on them; and the engine is swapped.
 func TestDisaggregated(t *testing.T) {
+	t.Parallel()
 	r := &rig{t: t}
 	first := r.options("n1")
 	first.Begin = true

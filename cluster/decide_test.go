@@ -204,6 +204,7 @@ func TestDecisionsSettle(t *testing.T) {
 
 // A cluster's life, with drivers that see each other late, lose each other, and race at one chain.
 func TestLivesOfClusters(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(60) {
 		if err := life(seed, nil); err != nil {
 			t.Errorf("seed %d: %v", seed, err)
