@@ -183,9 +183,19 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return s.shutdownErr
 }
 
+// stepDownTimeout bounds a duty of politeness.
+const stepDownTimeout = 3 * time.Second
+
 func (s *Server) end(ctx context.Context) error {
 	s.ending.Store(true)
 	s.http.stopListening()
+	if c := s.data.cluster; c != nil {
+		stepping, cancel := context.WithTimeout(ctx, stepDownTimeout)
+		if err := c.StepDown(stepping); err != nil {
+			s.log.Warn("others will have to find out that this node does not order the log any more", "err", err)
+		}
+		cancel()
+	}
 	// net/http knows neither hijacked connections nor when a stream ends, so the
 	// gateways end theirs first.
 	errs := make([]error, 2)
