@@ -2,12 +2,14 @@ package server
 
 import (
 	"errors"
+	"maps"
 
 	"rebase/cluster"
 	"rebase/vlog"
 	"rebase/vlog/backup"
 	"rebase/vlog/etcd"
 	"rebase/vlog/local"
+	"rebase/vlog/striped"
 	"rebase/vlog/zookeeper"
 )
 
@@ -15,6 +17,7 @@ import (
 const (
 	kindLocal     = "local"
 	kindNative    = "native"
+	kindStriped   = "striped"
 	kindZooKeeper = "zookeeper"
 )
 
@@ -44,6 +47,8 @@ func newEngines(o Options, m *metrics, c *cluster.Cluster) *engines {
 	e.providers[etcd.Kind] = etcd.Provider(etcd.Options{Client: e.etcd.Get, Prefix: prefix, Logger: o.Logger})
 	e.providers[backup.Kind] = backup.Provider(backup.Options{Logger: o.Logger})
 	e.providers[kindZooKeeper] = zookeeper.Provider(zookeeper.Options{Logger: o.Logger})
+	kinds := maps.Clone(e.providers)
+	e.providers[kindStriped] = striped.Provider(kinds)
 	return e
 }
 

@@ -42,6 +42,9 @@ func (s *Server) routes() http.Handler {
 		if s.ending.Load() {
 			return errors.New("the server is ending")
 		}
+		if s.data.member != nil && s.data.member.draining.Load() {
+			return errors.New("the node is drained")
+		}
 		return s.data.healthy(ctx)
 	}
 	administration := admin.New(admin.Options{

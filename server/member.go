@@ -29,8 +29,9 @@ type member struct {
 	end     context.CancelFunc
 	wg      sync.WaitGroup
 	ready   chan struct{} // closed when data.db is set
-	onState atomic.Pointer[func(cluster.State)]
 	onFail  atomic.Pointer[func(error)]
+
+	draining atomic.Bool
 
 	mu      sync.Mutex
 	digests []cluster.Digest // the last of this replica, oldest first
@@ -188,9 +189,7 @@ func (m *member) endSessions(ctx context.Context, gone func(node, incarnation ui
 
 // state is told what operators want of this node.
 func (m *member) state(s cluster.State) {
-	if f := m.onState.Load(); f != nil {
-		(*f)(s)
-	}
+	m.draining.Store(s == cluster.Draining)
 }
 
 func (m *member) failed(err error) {
@@ -309,6 +308,19 @@ func (m *member) stray(id cluster.NodeID) (pos uint64, stray bool) {
 	defer m.mu.Unlock()
 	pos, stray = m.strays[id]
 	return pos, stray
+}
+
+// health tells how many replicas are known to differ from the others, and how far this one is behind the furthest of them.
+func (m *member) health() (strays int, behind uint64) {
+	applied := m.data.store.Applied()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, p := range m.peers {
+		if r := p.Status.Replica; p.Err == nil && r != nil && r.Applied > applied {
+			behind = max(behind, r.Applied-applied)
+		}
+	}
+	return len(m.strays), behind
 }
 
 // durable is the position up to which all replicas that are alive have everything on their disks: what is before nobody needs who is there.

@@ -199,6 +199,23 @@ func (m *metrics) observeCluster(c *cluster.Cluster) {
 	)
 }
 
+// observeReplica adds the figures of a replica in a cluster.
+func (m *metrics) observeReplica(p *member) {
+	const now = prometheus.GaugeValue
+	m.registry.MustRegister(newReadings(func() []float64 {
+		diverged, behind := p.health()
+		draining := 0.0
+		if p.draining.Load() {
+			draining = 1
+		}
+		return []float64{float64(diverged), float64(behind), draining}
+	},
+		reading{"rebase_cluster_diverged", "Replicas whose state differs from that of the others: they have to be replaced.", now},
+		reading{"rebase_cluster_behind", "Log entries that this node has yet to apply, compared with the furthest of the others.", now},
+		reading{"rebase_cluster_draining", "1 while this node is drained.", now},
+	))
+}
+
 // observeData adds the figures that the database, the hub, the log and the
 // store keep themselves.
 func (m *metrics) observeData(d *data, logBytes func() int64) {
@@ -254,6 +271,14 @@ func (m *metrics) observeData(d *data, logBytes func() int64) {
 			reading{"rebase_store_compactions_total", "Compactions of the store.", total},
 			reading{"rebase_store_compaction_debt_bytes", "Bytes that compactions have yet to move.", now},
 			reading{"rebase_store_read_amplification", "Files that reading one key may have to look into.", now},
+		),
+		newReadings(func() []float64 {
+			c := d.log.Chain()
+			return []float64{float64(len(c.Segments)), float64(c.First()), float64(c.Active().ID)}
+		},
+			reading{"rebase_log_loglets", "Loglets of which the log consists.", now},
+			reading{"rebase_log_first_position", "First position of the oldest of them.", now},
+			reading{"rebase_log_active_loglet", "Number of the loglet that takes appends; it rises with every reconfiguration.", now},
 		),
 		newReadings(func() []float64 { return []float64{float64(logBytes()), float64(m.appended.Load())} },
 			reading{"rebase_log_disk_bytes", "Size of the log's files.", now},

@@ -13,6 +13,7 @@ import (
 	"rebase/gateway/adminapi"
 	"rebase/gateway/clusteradmin"
 	"rebase/vlog"
+	"rebase/vlog/backup"
 	"rebase/vlog/etcd"
 	"rebase/vlog/zookeeper"
 )
@@ -66,6 +67,10 @@ func (s *Server) describe(seg vlog.Segment) json.RawMessage {
 	switch seg.Kind {
 	case kindLocal:
 		text = "files of this server"
+	case backup.Kind:
+		if c, err := backup.DecodeConfig(seg.Config); err == nil {
+			text = c.URL
+		}
 	case etcd.Kind:
 		if c, err := etcd.DecodeConfig(seg.Config); err == nil {
 			text = "the cluster's etcd"

@@ -99,6 +99,7 @@ func open(ctx context.Context, o Options) (*Server, error) {
 	s.metrics.observeData(s.data, func() int64 { return diskUsage(o.FS, o.FS.PathJoin(o.Data, "log")) })
 	if s.data.cluster != nil {
 		s.metrics.observeCluster(s.data.cluster)
+		s.metrics.observeReplica(s.data.member)
 	}
 	limiter := s.newLimiter()
 	s.rtdb = rtdb.New(rtdb.Options{

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"rebase/vlog"
+	"rebase/vlog/etcd"
 	"rebase/vlog/local"
+	"rebase/vlog/zookeeper"
 )
 
 // subject is an engine under measurement: a log whose only loglet is of that kind, and a handle on this loglet.
@@ -24,10 +27,28 @@ type subject struct {
 func (s *subject) close() error {
 	var err error
 	if s.log != nil {
-		err = s.log.Close() // and its loglets
+		err = s.forget()
+		err = errors.Join(err, s.log.Close()) // and its loglets
 	}
 	for _, f := range s.down {
 		err = errors.Join(err, f())
+	}
+	return err
+}
+
+// forget removes what the log has stored in engines elsewhere: all but an empty loglet.
+func (s *subject) forget() error {
+	if s.again == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	next, err := s.again(ctx)
+	if err == nil {
+		err = s.log.Reconfigure(ctx, next)
+	}
+	if err == nil {
+		_, err = s.log.Trim(ctx, s.log.Chain().Active().Start)
 	}
 	return err
 }
@@ -38,12 +59,31 @@ func (o *Options) open(ctx context.Context, name, dir string) (*subject, error) 
 		return nil, err
 	}
 	s := &subject{name: name}
-	var provider vlog.Provider
-	var wish []byte
-	var err error
+	var (
+		provider vlog.Provider
+		wish     []byte
+		err      error
+	)
 	switch name {
 	case "local":
 		provider = local.Provider(local.Options{Root: dir})
+	case "native", "striped":
+		var n *nodes
+		if n, err = startNodes(dir); err != nil {
+			break
+		}
+		s.down = append(s.down, n.close)
+		if provider, wish = n.native(); name == "striped" {
+			provider, wish = n.striped()
+		}
+	case "etcd":
+		clients := &etcd.Clients{}
+		s.down = append(s.down, clients.Close)
+		provider = etcd.Provider(etcd.Options{Client: clients.Get, Prefix: "/rebase-bench/"})
+		wish = etcd.Config{Endpoints: o.Etcd}.Encode()
+	case "zookeeper":
+		provider = zookeeper.Provider(zookeeper.Options{})
+		wish = zookeeper.Config{Servers: o.ZooKeeper, Prefix: "/rebase-bench"}.Encode()
 	default:
 		err = fmt.Errorf("there is no engine %q", name)
 	}
