@@ -241,9 +241,13 @@ func (v view) chooseSequencer(by map[NodeID]*seen, i int, p plan, say func(bool,
 	m := by[now.sequencer]
 	here := m != nil && m.heard && !now.lost
 	current := here && m.state == Up
-	if wished := v.layout.Sequencer; wished != 0 && len(v.active.parts) == 1 && wished != now.sequencer && able(wished) && (by[wished].steady >= settled || !current) {
-		say(false, "the sequencer belongs on %s", wished)
-		return wished
+	if id := v.layout.Sequencer; id != 0 && len(v.active.parts) == 1 && id != now.sequencer && able(id) && (by[id].steady >= settled || !current) {
+		say(false, "the sequencer belongs on %s", id)
+		return id
+	}
+	if current && m.metaLeader && v.layout.Sequencer != now.sequencer && !slices.Equal(p.servers, v.current()) {
+		// The log is moved in any case: then also to where one death does not cost both the sequencer and etcd's leader.
+		current = !slices.ContainsFunc(v.members, func(m seen) bool { return able(m.id) && !m.metaLeader && m.steady >= settled })
 	}
 	if current {
 		return now.sequencer
@@ -269,7 +273,9 @@ func (v view) chooseSequencer(by map[NodeID]*seen, i int, p plan, say func(bool,
 		if !found {
 			return now.sequencer // a draining one is better than none
 		}
-		say(false, "the sequencer leaves %s", now.sequencer)
+		if best != now.sequencer {
+			say(false, "the sequencer leaves %s", now.sequencer)
+		}
 	}
 	return best
 }

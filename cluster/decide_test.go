@@ -86,6 +86,8 @@ func TestDecide(t *testing.T) {
 		{name: "with a spare disk", v: stage(t, 2, "1~ 2 3 L4", on(1, 1, 2, 3)), want: "2 on 2 3 4"},
 		{name: "etcd's leader is spared", v: stage(t, 2, "1~ 2^ 3", on(1, 1, 2, 3)), want: "3 on 1 2 3"},
 		{name: "etcd's leader is better than nobody", v: stage(t, 2, "1~ 2^ L3", on(1, 1, 2, 3)), want: "2 on 1 2 3"},
+		{name: "but when the log moves anyway, so does the sequencer", v: stage(t, 1, "1^ 2 3", on(1, 1)), want: "2 on 1 2 3"},
+		{name: "unless an operator wants it there", v: stage(t, 1, "1^ 2 3", on(1, 1)), layout: Layout{Sequencer: 1}, want: "1 on 1 2 3"},
 		{name: "it leads and that is no reason to move", v: stage(t, 2, "1^ 2 3", on(1, 1, 2, 3))},
 		{name: "one with a disk of the new loglet is preferred", v: stage(t, 2, "1~ 2 3 4 5", on(1, 1, 4, 5)), layout: Layout{Servers: []NodeID{1, 4, 5}}, want: "2 on 2 4 5"},
 		{name: "the sequencer's process is another", v: stage(t, 1, "1 2 3", lost), want: "2 on 1 2 3", reasons: "has ended"},
@@ -378,6 +380,37 @@ func TestSuspicion(t *testing.T) {
 	now = now.Add(time.Minute)              // this process was stopped
 	look(900*time.Millisecond, false, true) // the others have not been
 	look(1050*time.Millisecond, false, false)
+}
+
+func TestRefusalIsQuickerThanSilence(t *testing.T) {
+	now := time.Unix(1000, 0)
+	s := newSuspicion(time.Second, 2*time.Second)
+	s.tick(now)
+	s.look(1, now)
+	heard := now
+	for range 8 {
+		now = now.Add(50 * time.Millisecond)
+		s.tick(now)
+		if _, alive, _ := s.look(1, heard); !alive {
+			t.Fatal("suspected too early")
+		}
+	}
+	if !s.doubtful(1) {
+		t.Fatal("not doubted")
+	}
+	s.refuse(1, heard.Add(-time.Second)) // one from before it was heard
+	if _, alive, _ := s.look(1, heard); !alive {
+		t.Fatal("an old refusal counts")
+	}
+	s.refuse(1, now)
+	if audible, alive, _ := s.look(1, heard); alive || audible {
+		t.Fatal("a refusal does not count")
+	}
+	now = now.Add(50 * time.Millisecond)
+	s.tick(now)
+	if audible, alive, _ := s.look(1, now); alive || !audible {
+		t.Fatal("it was heard since")
+	}
 }
 
 func TestLimiter(t *testing.T) {

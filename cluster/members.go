@@ -2,9 +2,12 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"rebase/vlog/native"
@@ -16,6 +19,7 @@ type pulses struct {
 	mu        sync.Mutex
 	suspicion *suspicion
 	state     map[NodeID]pulseState
+	probing   map[NodeID]bool
 }
 
 type pulseState struct {
@@ -25,7 +29,7 @@ type pulseState struct {
 
 func (p *pulses) init(o Options) {
 	p.suspicion = newSuspicion(o.SuspectAfter, 2*o.SuspectAfter)
-	p.state = map[NodeID]pulseState{}
+	p.state, p.probing = map[NodeID]pulseState{}, map[NodeID]bool{}
 }
 
 // look looks at all nodes. It is called by one goroutine often enough for what it says to be true.
@@ -36,6 +40,10 @@ func (c *Cluster) look(now time.Time) {
 	for _, r := range c.others() {
 		heard, _ := c.node.Heard(core.Node(r.ID))
 		audible, alive, since := c.pulses.suspicion.look(r.ID, heard)
+		if r.State != Left && c.pulses.suspicion.doubtful(r.ID) && !c.pulses.probing[r.ID] {
+			c.pulses.probing[r.ID] = true
+			c.wg.Go(func() { c.probe(r) })
+		}
 		before, known := c.pulses.state[r.ID]
 		c.pulses.state[r.ID] = pulseState{audible, alive, since}
 		switch {
@@ -47,6 +55,26 @@ func (c *Cluster) look(now time.Time) {
 			c.counters.trusted.Add(1)
 			c.log.Info("a node is heard again", "name", r.Name, "id", r.ID.String())
 		}
+	}
+}
+
+// probe takes a closer look at a node that is late: where a process has ended and its machine has not, the machine says that nobody listens.
+// That is known much sooner than a silence is long enough.
+func (c *Cluster) probe(r Record) {
+	at := time.Now()
+	d := net.Dialer{Timeout: c.o.SuspectAfter / 2}
+	conn, err := d.DialContext(c.ctx, "tcp", r.Peer)
+	if err == nil {
+		conn.Close()
+	}
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		sleep(c.ctx, c.o.SuspectAfter/4) // before the next one
+	}
+	c.pulses.mu.Lock()
+	defer c.pulses.mu.Unlock()
+	c.pulses.probing[r.ID] = false
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		c.pulses.suspicion.refuse(r.ID, at)
 	}
 }
 

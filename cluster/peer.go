@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -106,7 +107,11 @@ func (p *peerPort) sort(raw net.Conn) {
 	c, head, err := p.hello(raw)
 	if err != nil {
 		p.refused.Add(1)
-		p.log.Warn("refused a connection to the peer port", "from", raw.RemoteAddr().String(), "err", secret.Explain(err))
+		level := slog.LevelWarn
+		if errors.Is(err, io.EOF) {
+			level = slog.LevelDebug // somebody looked whether anybody listens
+		}
+		p.log.Log(context.Background(), level, "refused a connection to the peer port", "from", raw.RemoteAddr().String(), "err", secret.Explain(err))
 		raw.Close()
 		return
 	}

@@ -16,6 +16,7 @@ type pulse struct {
 	suspect bool
 	since   time.Time // when suspect became what it is
 	hearing time.Time // since when a suspected one is heard again
+	refused time.Time // when its machine has said that nobody listens at its address
 }
 
 func newSuspicion(suspectAfter, trustAfter time.Duration) *suspicion {
@@ -42,9 +43,10 @@ func (s *suspicion) look(id NodeID, at time.Time) (audible, alive bool, since ti
 	if at.After(p.heard) {
 		p.heard = at
 	}
-	silent := now.Sub(p.heard) > s.suspectAfter
+	refused := p.refused.After(p.heard)
+	silent := refused || now.Sub(p.heard) > s.suspectAfter
 	switch {
-	case !p.suspect && silent && now.After(s.grace):
+	case !p.suspect && silent && (refused || now.After(s.grace)):
 		p.suspect, p.since, p.hearing = true, now, time.Time{}
 	case p.suspect && silent:
 		p.hearing = time.Time{}
@@ -54,6 +56,19 @@ func (s *suspicion) look(id NodeID, at time.Time) (audible, alive bool, since ti
 		p.suspect, p.since = false, now
 	}
 	return !silent || !p.suspect, !p.suspect, p.since
+}
+
+// doubtful says whether a node is late enough for a closer look, and not yet suspected.
+func (s *suspicion) doubtful(id NodeID) bool {
+	p := s.nodes[id]
+	return p != nil && !p.suspect && s.last.Sub(p.heard) > s.suspectAfter/3
+}
+
+// refuse takes note that at the time given, nobody listened at the node's address: its process has ended.
+func (s *suspicion) refuse(id NodeID, at time.Time) {
+	if p := s.nodes[id]; p != nil && at.After(p.refused) {
+		p.refused = at
+	}
 }
 
 // limiter slows down what is repeated: each reconfiguration costs a seal, and a detector that is wrong once is wrong again.
