@@ -86,7 +86,9 @@ func lockData(o Options) (io.Closer, error) {
 
 // openAlone opens the data of a server by itself: the chain is in a file.
 func (d *data) openAlone(ctx context.Context, o Options, m *metrics) (err error) {
-	d.engines = newEngines(o, m, nil)
+	if d.engines, err = newEngines(o, m, nil); err != nil {
+		return err
+	}
 	d.log, err = vlog.Open(ctx, vlog.Options{
 		Meta: local.FileMeta(o.Data, o.FS), Providers: d.engines.providers,
 		Initial: vlog.Segment{Kind: kindLocal}, Logger: o.Logger, OnReconfigure: m.reconfigured,

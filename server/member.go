@@ -56,7 +56,9 @@ func (d *data) openMember(ctx context.Context, o Options, m *metrics) error {
 	if d.cluster, err = cluster.Open(ctx, co); err != nil {
 		return clusterError(err)
 	}
-	d.engines = newEngines(o, m, d.cluster)
+	if d.engines, err = newEngines(o, m, d.cluster); err != nil {
+		return err
+	}
 	initial := d.cluster.Initial()
 	initial.Start = start
 	d.log, err = vlog.Open(ctx, vlog.Options{
@@ -164,7 +166,7 @@ func (m *member) replica() cluster.Replica {
 	if d == nil {
 		return cluster.Replica{Err: "it is being brought up to date"}
 	}
-	r := cluster.Replica{Applied: m.data.store.Applied(), Durable: m.data.store.Durable(), Clients: int(d.Stats().Sessions)}
+	r := cluster.Replica{Applied: d.Stats().Position, Durable: m.data.store.Durable(), Clients: int(d.Stats().Sessions)}
 	if err := d.Err(); err != nil {
 		r.Err = err.Error()
 	}
@@ -312,7 +314,7 @@ func (m *member) stray(id cluster.NodeID) (pos uint64, stray bool) {
 
 // health tells how many replicas are known to differ from the others, and how far this one is behind the furthest of them.
 func (m *member) health() (strays int, behind uint64) {
-	applied := m.data.store.Applied()
+	applied := m.data.db.Stats().Position
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, p := range m.peers {

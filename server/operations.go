@@ -44,7 +44,7 @@ func (s *Server) logStatus(ctx context.Context) (*clusteradmin.Log, error) {
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
 	st := s.data.log.Status(ctx)
-	out := &clusteradmin.Log{Version: st.Version, Applied: s.data.store.Applied(), Durable: s.data.store.Durable()}
+	out := &clusteradmin.Log{Version: st.Version, Applied: s.data.db.Stats().Position, Durable: s.data.store.Durable()}
 	for _, seg := range st.Segments {
 		v := clusteradmin.Segment{
 			ID: seg.ID, Kind: seg.Kind, Start: uint64(seg.Start), End: uint64(seg.End), Sealed: seg.Segment.Sealed, Seal: seg.Tail.Sealed, Tail: uint64(seg.Tail.Next),

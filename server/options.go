@@ -6,8 +6,6 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
-	clientv3 "go.etcd.io/etcd/client/v3"
-
 	"rebase/auth/users"
 	"rebase/cluster"
 )
@@ -72,8 +70,8 @@ type Options struct {
 	// Cluster makes the server a node of a cluster, with the log that the nodes share; nil is a server by itself, unless its data folder belongs to a
 	// node. Data, FS, ClientURL if empty, Version and Logger are filled in, and so is Listen: 100 above the port of the clients.
 	Cluster *cluster.Options
-	// Etcd is the configuration of clients of external etcds, but for the addresses: certificates, and a name and password.
-	Etcd clientv3.Config
+	// Engines is how engines elsewhere are entered that the log is moved to: etcd, ZooKeeper.
+	Engines EngineAccess
 	// Backup is an object store that gets what is trimmed of the log, and snapshots: a folder, or s3://bucket/prefix?endpoint=…; "" is none.
 	Backup string
 	// DigestEvery is the time between comparisons of the replicas' states; 0 is ten minutes.
@@ -81,6 +79,14 @@ type Options struct {
 
 	Logger  *slog.Logger // nil: none
 	Version string       // told at /_rebase/version
+}
+
+// EngineAccess are the credentials of engines elsewhere. They are never stored in the log's chain.
+type EngineAccess struct {
+	User, Password string
+	// CA are certificates, in PEM, by which the engine's is trusted; Cert and Key are this server's own. With any of them ZooKeeper is spoken to by
+	// TLS; etcd is where its endpoints begin with https.
+	CA, Cert, Key string
 }
 
 func (o Options) withDefaults() Options {

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"rebase/cluster"
 	"rebase/console/demo"
 	"rebase/server"
 )
@@ -44,6 +45,7 @@ type serveCmd struct {
 	LimitWrite      byteSize  `help:"Largest write; the protocol's own limits are 16MiB from SDKs and 256MiB by REST." placeholder:"SIZE"`
 
 	clusterFlags
+	Engine engineFlags `embed:"" prefix:"engine-"`
 
 	LogFormat string `enum:"text,json" default:"text" help:"How to write the server's log to standard error: ${enum}."`
 	LogLevel  string `enum:"debug,info,warn,error" default:"info" help:"What to write to it: ${enum}, and what is worse."`
@@ -65,7 +67,9 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
-	member, err := c.clusterFlags.options()
+	// What is wrong with the folder is found out, and said, where it is opened.
+	_, belongs, _ := cluster.Belongs(c.Data, nil)
+	member, err := c.clusterFlags.options(belongs)
 	if err != nil {
 		return err
 	}
@@ -75,7 +79,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 		ACME:       server.ACME{Hosts: c.ACMEHost, Email: c.ACMEEmail, Directory: c.ACMEDirectory, CA: c.ACMECA},
 		HTTPListen: c.HTTPListen, AuditRetain: int64(c.AuditRetain),
 		LogRetain: int64(c.LogRetain), CheckpointEvery: c.CheckpointEvery, CacheBytes: int64(c.Cache),
-		Limits: c.limits, Backup: c.Backup,
+		Limits: c.limits, Backup: c.Backup, Engines: c.Engine.access(),
 		Logger: logger, Version: version,
 	}
 	s, err := start(ctx, options)

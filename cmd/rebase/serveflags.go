@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"rebase/cluster"
+	"rebase/server"
 )
 
 // clusterFlags make a server a node of a cluster.
@@ -26,12 +27,12 @@ type clusterFlags struct {
 	LogServers    int           `default:"3" help:"On how many disks the log is kept (${default}): an odd number, and as many as there are nodes at most." placeholder:"N"`
 }
 
-// options returns nil for a server by itself.
-func (c *clusterFlags) options() (*cluster.Options, error) {
+// options returns nil for a server by itself. belongs says that the data folder is a node's already.
+func (c *clusterFlags) options(belongs bool) (*cluster.Options, error) {
 	if c.Cluster && len(c.Join) > 0 {
 		return nil, &usageError{errors.New("a node either begins a cluster (--cluster) or joins one (--join)")}
 	}
-	if !c.Cluster && len(c.Join) == 0 {
+	if !c.Cluster && len(c.Join) == 0 && !belongs {
 		if c.Name != "" || c.Peer != "" || c.Role != "" || c.Replace != "" || len(c.Meta) > 0 {
 			return nil, &usageError{errors.New("--name, --peer, --role, --replace and --meta are for nodes of a cluster: give --cluster or --join, too")}
 		}
@@ -45,4 +46,17 @@ func (c *clusterFlags) options() (*cluster.Options, error) {
 		Meta: c.Meta, ClientURL: c.Advertise, Role: cluster.Role(c.Role), SecretFile: c.SecretFile,
 		SuspectAfter: c.SuspectAfter, NodeTimeout: c.NodeTimeout, LogServers: c.LogServers,
 	}, nil
+}
+
+// engineFlags are how engines elsewhere are entered.
+type engineFlags struct {
+	User     string `help:"User at the etcd or ZooKeeper that the log is moved to." placeholder:"NAME"`
+	Password string `help:"Its password. Better given as REBASE_ENGINE_PASSWORD: a command line is seen by others." placeholder:"TEXT"`
+	CA       string `name:"ca" type:"existingfile" help:"Certificates, in PEM, by which that engine is trusted." placeholder:"FILE"`
+	Cert     string `type:"existingfile" help:"This server's certificate for it, in PEM." placeholder:"FILE"`
+	Key      string `type:"existingfile" help:"The certificate's key, in PEM." placeholder:"FILE"`
+}
+
+func (f engineFlags) access() server.EngineAccess {
+	return server.EngineAccess{User: f.User, Password: f.Password, CA: f.CA, Cert: f.Cert, Key: f.Key}
 }
