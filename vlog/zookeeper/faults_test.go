@@ -15,9 +15,8 @@ import (
 	"rebase/vlog"
 )
 
-// TestSeveralWriters: handles of their own compete for the tail; each gets on.
-func TestSeveralWriters(t *testing.T) {
-	w := newWorld(engines.ZooKeeper(t, 1).Servers())
+// testSeveralWriters: handles of their own compete for the tail; each gets on.
+func testSeveralWriters(t *testing.T, w *world) {
 	l := w.create(t)
 	h := newHistory()
 	var wg sync.WaitGroup
@@ -31,9 +30,8 @@ func TestSeveralWriters(t *testing.T) {
 	h.check(t, w.open(t, l))
 }
 
-// TestNobodyStarves: a writer with one append at a time gets on beside one that always has more to send than fits in what is under way.
-func TestNobodyStarves(t *testing.T) {
-	w := newWorld(engines.ZooKeeper(t, 1).Servers())
+// testNobodyStarves: a writer with one append at a time gets on beside one that always has more to send than fits in what is under way.
+func testNobodyStarves(t *testing.T, w *world) {
 	w.opts.MaxBatchBytes = 4 << 10
 	greedy, modest := w.create(t), (*Loglet)(nil)
 	modest = w.open(t, greedy)
@@ -89,9 +87,8 @@ func (f *flaky) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// TestLostAnswers: connections break all the time, under several writers, with several batches under way.
-func TestLostAnswers(t *testing.T) {
-	w := newWorld(engines.ZooKeeper(t, 1).Servers())
+// testLostAnswers: connections break all the time, under several writers, with several batches under way.
+func testLostAnswers(t *testing.T, w *world) {
 	w.opts.MaxBatchBytes = 64 // some entries
 	l := w.create(t)
 	h := newHistory()
@@ -121,10 +118,9 @@ func TestLostAnswers(t *testing.T) {
 	}
 }
 
-// TestMembersFail: servers of an ensemble are killed and paused, the leader among them, under writers of several handles; then the log is sealed
+// testMembersFail: servers of an ensemble are killed and paused, the leader among them, under writers of several handles; then the log is sealed
 // in the middle of it.
-func TestMembersFail(t *testing.T) {
-	e := engines.ZooKeeper(t, 3)
+func testMembersFail(t *testing.T, e engines.ZooKeeperEnsemble) {
 	w := newWorld(e.Servers())
 	l := w.create(t)
 	h := newHistory()
@@ -149,19 +145,19 @@ func TestMembersFail(t *testing.T) {
 		probes++
 	}
 	progress()
-	leader := e.Leader()
+	leader := leaderOf(t, e)
 	leader.Kill()
 	progress()
 	leader.Restart()
 	progress()
-	paused := e.Leader()
+	paused := leaderOf(t, e)
 	paused.Stop()
 	progress()
 	paused.Cont()
 	progress()
 	var follower *engines.ZooKeeperServer
 	for _, s := range e {
-		if s != e.Leader() {
+		if s != leaderOf(t, e) {
 			follower = s
 		}
 	}
@@ -175,9 +171,8 @@ func TestMembersFail(t *testing.T) {
 	h.check(t, w.open(t, l))
 }
 
-// TestNoQuorum: without a majority calls wait; with it back, they go on.
-func TestNoQuorum(t *testing.T) {
-	e := engines.ZooKeeper(t, 3)
+// testNoQuorum: without a majority calls wait; with it back, they go on.
+func testNoQuorum(t *testing.T, e engines.ZooKeeperEnsemble) {
 	w := newWorld(e.Servers())
 	l := w.create(t)
 	if _, err := l.Append(bg, []byte("a")); err != nil {
@@ -209,13 +204,12 @@ func TestNoQuorum(t *testing.T) {
 	}
 }
 
-// TestStaleLeader: a leader that was paused, and deposed meanwhile, answers what it was asked before, when it goes on. A tail that it tells must not
+// testStaleLeader: a leader that was paused, and deposed meanwhile, answers what it was asked before, when it goes on. A tail that it tells must not
 // lie below what the new one has acknowledged.
-func TestStaleLeader(t *testing.T) {
-	e := engines.ZooKeeper(t, 3)
+func testStaleLeader(t *testing.T, e engines.ZooKeeperEnsemble) {
 	w := newWorld(e.Servers())
 	l := w.create(t)
-	leader := e.Leader()
+	leader := leaderOf(t, e)
 	patient := newWorld([]string{leader.Address})
 	patient.opts.Timeout = 30 * time.Second // does not give the leader up
 	stale := patient.open(t, l)

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"rebase/test/engines"
 	"rebase/vlog"
 	"rebase/vlog/logtest"
 )
@@ -32,9 +31,8 @@ func nodes(t *testing.T, l *Loglet, path string) []string {
 	return out
 }
 
-// TestLarge: what is too large for one transaction is written in parts, which nobody sees before the last, and which go when they are trimmed.
-func TestLarge(t *testing.T) {
-	w := newWorld(engines.ZooKeeper(t, 1).Servers())
+// testLarge: what is too large for one transaction is written in parts, which nobody sees before the last, and which go when they are trimmed.
+func testLarge(t *testing.T, w *world) {
 	l := w.create(t)
 	big := bytes.Repeat([]byte("0123456789abcdef"), maxAppendBytes/16)
 	if _, err := l.Append(bg, big, []byte("more")); !errors.Is(err, vlog.ErrTooLarge) {
@@ -96,9 +94,8 @@ func TestLarge(t *testing.T) {
 	}
 }
 
-// TestChunks: random access over several chunks and batches, by a handle that has seen none of it, before and after trimming.
-func TestChunks(t *testing.T) {
-	w := newWorld(engines.ZooKeeper(t, 1).Servers())
+// testChunks: random access over several chunks and batches, by a handle that has seen none of it, before and after trimming.
+func testChunks(t *testing.T, w *world) {
 	l := w.create(t)
 	rng := rand.New(rand.NewPCG(1, 1))
 	next := 1
@@ -154,9 +151,8 @@ func TestChunks(t *testing.T) {
 	}
 }
 
-// TestPipelined: a batch that was sent behind another fails with it, even if another writer has brought the tail to the version it counts on.
-func TestPipelined(t *testing.T) {
-	w := newWorld(engines.ZooKeeper(t, 1).Servers())
+// testPipelined: a batch that was sent behind another fails with it, even if another writer has brought the tail to the version it counts on.
+func testPipelined(t *testing.T, w *world) {
 	l := w.create(t)
 	other := w.open(t, l)
 	// As commit would, which has nothing to do.
@@ -184,9 +180,8 @@ func TestPipelined(t *testing.T) {
 	}
 }
 
-// TestFull: a loglet seals itself before the versions of its nodes overflow.
-func TestFull(t *testing.T) {
-	w := newWorld(engines.ZooKeeper(t, 1).Servers())
+// testFull: a loglet seals itself before the versions of its nodes overflow.
+func testFull(t *testing.T, w *world) {
 	w.opts.MaxBatches = 10
 	l := w.create(t)
 	var err error
@@ -202,9 +197,8 @@ func TestFull(t *testing.T) {
 	}
 }
 
-// TestPassword: what is made with a password cannot be seen or changed without it.
-func TestPassword(t *testing.T) {
-	w := newWorld(engines.ZooKeeper(t, 1).Servers())
+// testPassword: what is made with a password cannot be seen or changed without it.
+func testPassword(t *testing.T, w *world) {
 	w.opts.User, w.opts.Password = "rebase", "secret"
 	l := w.create(t)
 	if _, err := l.Append(bg, []byte("a")); err != nil {
@@ -245,9 +239,8 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// TestTwoCreations: racing reconfigurers make two loglets that have nothing to do with each other.
-func TestTwoCreations(t *testing.T) {
-	w := newWorld(engines.ZooKeeper(t, 1).Servers())
+// testTwoCreations: racing reconfigurers make two loglets that have nothing to do with each other.
+func testTwoCreations(t *testing.T, w *world) {
 	a, b := w.create(t), (*Loglet)(nil)
 	// As when a log that was left sealed rolls forward: the wish is the configuration of the loglet before.
 	b, err := Open(bg, Options{}, vlog.LogletSpec{ID: 1, Create: true, Config: a.Config()})

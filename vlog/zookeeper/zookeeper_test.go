@@ -2,6 +2,7 @@ package zookeeper
 
 import (
 	"context"
+	"flag"
 	"sync"
 	"testing"
 	"time"
@@ -57,10 +58,51 @@ func (w *world) subject() logtest.Subject {
 	}
 }
 
-func TestConformance(t *testing.T) {
-	for _, n := range []int{1, 3} {
-		t.Run(map[int]string{1: "Alone", 3: "Ensemble"}[n], func(t *testing.T) {
-			logtest.Run(t, newWorld(engines.ZooKeeper(t, n).Servers()).subject())
-		})
+// TestAlone runs everything that needs no other server on one.
+func TestAlone(t *testing.T) {
+	servers := engines.ZooKeeper(t, 1).Servers()
+	t.Run("Conformance", func(t *testing.T) { logtest.Run(t, newWorld(servers).subject()) })
+	for _, tc := range []struct {
+		name string
+		run  func(*testing.T, *world)
+	}{
+		{"SeveralWriters", testSeveralWriters},
+		{"NobodyStarves", testNobodyStarves},
+		{"LostAnswers", testLostAnswers},
+		{"Large", testLarge},
+		{"Chunks", testChunks},
+		{"Pipelined", testPipelined},
+		{"Full", testFull},
+		{"Password", testPassword},
+		{"TwoCreations", testTwoCreations},
+	} {
+		t.Run(tc.name, func(t *testing.T) { tc.run(t, newWorld(servers)) })
 	}
+}
+
+// TestEnsemble runs what is about servers that fail on three, and the conformance suite before.
+func TestEnsemble(t *testing.T) {
+	e := engines.ZooKeeper(t, 3)
+	t.Run("Conformance", func(t *testing.T) {
+		checks := flag.Lookup("rapid.checks")
+		usual := checks.Value.String()
+		checks.Value.Set("20") // a transaction takes three servers' disks
+		defer checks.Value.Set(usual)
+		logtest.Run(t, newWorld(e.Servers()).subject())
+	})
+	t.Run("MembersFail", func(t *testing.T) { testMembersFail(t, e) })
+	t.Run("NoQuorum", func(t *testing.T) { testNoQuorum(t, e) })
+	t.Run("StaleLeader", func(t *testing.T) { testStaleLeader(t, e) })
+}
+
+// leaderOf waits for a leader.
+func leaderOf(t *testing.T, e engines.ZooKeeperEnsemble) *engines.ZooKeeperServer {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if l := e.Leader(); l != nil {
+			return l
+		}
+	}
+	t.Fatal("no leader")
+	return nil
 }
