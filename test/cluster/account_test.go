@@ -23,8 +23,12 @@ type accounts struct {
 	path    string        // of the ledger
 	stop    chan struct{} // closed: no new entries
 	closed  chan struct{} // closed: all has been heard
+	aborted chan struct{} // closed: the test is over
 	writers sync.WaitGroup
 	readers sync.WaitGroup
+
+	mu       sync.Mutex
+	problems []string
 
 	clients   []*bookkeeper
 	listeners []*listener
@@ -76,7 +80,7 @@ const (
 // openAccounts makes clients write, two of each kind at home on each of the nodes, and a listener on each.
 func openAccounts(c *cluster, path string) *accounts {
 	c.t.Helper()
-	a := &accounts{c: c, path: path, stop: make(chan struct{}), closed: make(chan struct{})}
+	a := &accounts{c: c, path: path, stop: make(chan struct{}), closed: make(chan struct{}), aborted: make(chan struct{})}
 	for _, n := range c.all() {
 		for _, rest := range []bool{false, true} {
 			name := n.name + map[bool]string{false: "-ws", true: "-rest"}[rest]
@@ -99,6 +103,26 @@ func (a *accounts) elsewhere(from *node) *node {
 	return all[(i+1)%len(all)]
 }
 
+// found notes what must not be. Only close reports it: clients may outlive a test that has failed.
+func (a *accounts) found(format string, args ...any) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.problems = append(a.problems, fmt.Sprintf(format, args...))
+}
+
+// abort ends the clients, whatever they have not been told.
+func (a *accounts) abort() {
+	for _, ch := range []chan struct{}{a.stop, a.closed, a.aborted} {
+		select {
+		case <-ch:
+		default:
+			close(ch)
+		}
+	}
+	a.writers.Wait()
+	a.readers.Wait()
+}
+
 // sentTo is the node that a reset names.
 func (a *accounts) sentTo(host json.RawMessage) *node {
 	var addr string
@@ -109,7 +133,7 @@ func (a *accounts) sentTo(host json.RawMessage) *node {
 			}
 		}
 	}
-	a.c.t.Errorf("a client is sent to %s, where no node is", host)
+	a.found("a client is sent to %s, where no node is", host)
 	return nil
 }
 
@@ -134,6 +158,11 @@ func (b *bookkeeper) run() {
 		b.mu.Unlock()
 		if b.a.stopped() && (idle || !again) {
 			return
+		}
+		select {
+		case <-b.a.aborted:
+			return
+		default:
 		}
 		if again {
 			time.Sleep(20 * time.Millisecond)
@@ -243,7 +272,7 @@ func (b *bookkeeper) read(conn *harness.Conn) {
 // answered is called with the lock.
 func (b *bookkeeper) answered(m harness.Message, node string) {
 	if len(b.pending) == 0 || b.pending[0].request != m.Request {
-		b.a.c.t.Errorf("%s: an answer out of order: %+v, waiting for %+v", b.name, m, b.pending)
+		b.a.found("%s: an answer out of order: %+v, waiting for %+v", b.name, m, b.pending)
 		b.broken = true
 		return
 	}
@@ -284,7 +313,7 @@ func (b *bookkeeper) runREST() {
 		url := fmt.Sprintf("http://%s/%s.json?ns=%s&auth=%s&print=silent", node.addr(), b.a.path, namespace, secret)
 		req, err := http.NewRequest(http.MethodPatch, url, strings.NewReader(string(b.update(n))))
 		if err != nil {
-			b.a.c.t.Error(err)
+			b.a.found("%v", err)
 			return
 		}
 		req.GetBody = nil
@@ -333,6 +362,11 @@ func (l *listener) run() {
 		err := l.listen(node)
 		if err == nil {
 			return
+		}
+		select {
+		case <-l.a.closed:
+			return
+		default:
 		}
 		l.moves++
 		node = l.a.elsewhere(node)
@@ -399,7 +433,7 @@ func (l *listener) listen(node *node) error {
 		}
 		if first {
 			if m.Action != "d" || push.P != l.a.path {
-				l.a.c.t.Errorf("listener at %s: the first push is %s of %s", node.name, m.Action, push.P)
+				l.a.found("listener at %s: the first push is %s of %s", node.name, m.Action, push.P)
 			}
 			l.initial(node, push.D)
 			first = false
@@ -428,16 +462,16 @@ func (l *ledger) entries() (n int64) {
 func (l *listener) initial(node *node, data json.RawMessage) {
 	var all ledger
 	if err := json.Unmarshal(data, &all); err != nil {
-		l.a.c.t.Errorf("listener at %s: %v in %.200s", node.name, err, data)
+		l.a.found("listener at %s: %v in %.200s", node.name, err, data)
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if n := all.entries(); n != all.Total {
-		l.a.c.t.Errorf("listener at %s is shown %d entries and the number %d", node.name, n, all.Total)
+		l.a.found("listener at %s is shown %d entries and the number %d", node.name, n, all.Total)
 	}
 	if all.Total < l.last {
-		l.a.c.t.Errorf("listener at %s, which has heard of write %d, is shown the past, as of write %d", node.name, l.last, all.Total)
+		l.a.found("listener at %s, which has heard of write %d, is shown the past, as of write %d", node.name, l.last, all.Total)
 	}
 	l.last = max(l.last, all.Total)
 }
@@ -459,9 +493,9 @@ func (l *listener) heardOf(node *node, path string, data json.RawMessage) {
 	defer l.mu.Unlock()
 	switch {
 	case err != nil || name == "":
-		l.a.c.t.Errorf("listener at %s hears of %s", node.name, data)
+		l.a.found("listener at %s hears of %s", node.name, data)
 	case total != l.last+1:
-		l.a.c.t.Errorf("listener at %s hears of write %d after write %d", node.name, total, l.last)
+		l.a.found("listener at %s hears of write %d after write %d", node.name, total, l.last)
 	}
 	l.last = max(l.last, total)
 	l.order[total] = name
@@ -507,8 +541,10 @@ func (a *accounts) close() {
 	}
 	close(a.closed)
 	a.readers.Wait()
-	for _, problem := range a.audit(&all) {
-		t.Error(problem)
+	for i, problem := range append(a.problems, a.audit(&all)...) {
+		if t.Error(problem); i == 20 {
+			break
+		}
 	}
 }
 

@@ -1,6 +1,11 @@
 package cluster
 
 import (
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -81,13 +86,26 @@ func TestFaults(t *testing.T) {
 	})
 	c.step("full disk", func(t *testing.T) {
 		n := c.named("n3")
+		others := c.but(n)
+		ballast := strconv.Quote(strings.Repeat("ballast ", 1<<17))
 		c.under(t, "full disk of "+n.name, s, func(l *load) {
 			l.mark("full disk of %s", n.name)
-			disk.Fill(0)
-			for end := time.Now().Add(held()); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-				disk.Fill(0)
-				c.serves(back, c.but(n)...)
+			// What it has is not used up at once: logs and stores have room in their files.
+			full := func() bool {
+				text, err := os.ReadFile(n.file.Name())
+				return err == nil && strings.Contains(string(text), "no space left")
 			}
+			for begin := time.Now(); !full() || time.Since(begin) < held(); {
+				disk.Fill(0)
+				path := fmt.Sprintf("/ballast/%d.json?ns=%s&auth=%s&print=silent", time.Now().UnixNano()%20, namespace, secret)
+				if _, status, err := request(others[0], http.MethodPut, path, "", ballast, back); err != nil || status/100 != 2 {
+					t.Errorf("the others do not serve: %d, %v", status, err)
+				}
+				if time.Since(begin) > patience {
+					t.Fatalf("%s has not noticed that its disk is full", n.name)
+				}
+			}
+			c.serves(back, others...)
 			disk.Relieve()
 			ended := false
 			select {

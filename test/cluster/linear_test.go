@@ -91,17 +91,50 @@ func linearizable(ops []*registerOp, bound time.Duration) (wrong string, keys, u
 			undecided++
 		case porcupine.Illegal:
 			if wrong == "" {
-				var b strings.Builder
-				fmt.Fprintf(&b, "%s is not linearizable:\n", key)
-				slices.SortFunc(byKey[key], func(a, b *registerOp) int { return int(a.called - b.called) })
-				for _, op := range byKey[key] {
-					fmt.Fprintf(&b, "  %s\n", op)
-				}
-				wrong = b.String()
+				wrong = explain(key, byKey[key], bound)
 			}
 		}
 	}
 	return wrong, len(byKey), undecided
+}
+
+// until is what was known of a history at a moment: what had not ended was in doubt.
+func until(ops []*registerOp, at int64) (list []*registerOp) {
+	for _, op := range ops {
+		switch {
+		case op.called > at, op.kind == 'r' && op.ended > at:
+		case op.ended > at:
+			open := *op
+			open.sure = false
+			list = append(list, &open)
+		default:
+			list = append(list, op)
+		}
+	}
+	return list
+}
+
+// explain shows what went before the first answer that cannot be. What is linearizable is so at every earlier moment, too.
+func explain(key string, ops []*registerOp, bound time.Duration) string {
+	slices.SortFunc(ops, func(a, b *registerOp) int { return int(a.ended - b.ended) })
+	first, _ := slices.BinarySearchFunc(ops, true, func(op *registerOp, _ bool) int {
+		if porcupine.CheckOperationsTimeout(registerModel, operations(until(ops, op.ended)), bound) == porcupine.Illegal {
+			return 0
+		}
+		return -1
+	})
+	if first == len(ops) {
+		return key + " is not linearizable"
+	}
+	at := ops[first].ended
+	before := until(ops, at)
+	slices.SortFunc(before, func(a, b *registerOp) int { return int(a.called - b.called) })
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s is not linearizable: this answer cannot be: %s\nit had before it:\n", key, ops[first])
+	for _, op := range before[max(0, len(before)-20):] {
+		fmt.Fprintf(&b, "  %s\n", op)
+	}
+	return b.String()
 }
 
 // TestCheckerOfRegisters shows that what is wrong is seen, and what is not is let pass.

@@ -62,11 +62,20 @@ func (c *cluster) under(t *testing.T, name string, seed uint64, do func(l *load)
 	l := &load{c: c, name: name, start: time.Now()}
 	l.accounts = openAccounts(c, path+"/accounts")
 	l.registers = openRegisters(c, path+"/registers", seed)
+	done := false
+	defer func() {
+		if !done {
+			close(l.registers.stop)
+			l.accounts.abort()
+			l.registers.done.Wait()
+		}
+	}()
 	time.Sleep(calm)
 	do(l)
 	time.Sleep(calm)
 	l.end = time.Now()
 	l.registers.close()
+	done = true
 	l.accounts.close()
 	wrong, keys, undecided := linearizable(l.registers.ops, 5*time.Second)
 	if wrong != "" {

@@ -108,8 +108,8 @@ func (n *Network) AddHost(name string) {
 	do("link", "set", port, "up")
 	// Everybody knows everybody: frames that ask for addresses would have to find their way through cuts.
 	for j, other := range n.hosts[:i-1] {
-		within("neighbor", "add", subnet+fmt.Sprint(j+1), "lladdr", mac(j+1).String(), "dev", inside, "nud", "permanent")
-		args := []string{"neighbor", "add", subnet + fmt.Sprint(i), "lladdr", mac(i).String(), "nud", "permanent", "dev"}
+		within("neighbor", "replace", subnet+fmt.Sprint(j+1), "lladdr", mac(j+1).String(), "dev", inside, "nud", "permanent")
+		args := []string{"neighbor", "replace", subnet + fmt.Sprint(i), "lladdr", mac(i).String(), "nud", "permanent", "dev"}
 		if other == Outside {
 			do(append(args, "outside")...)
 		} else {

@@ -138,7 +138,8 @@ func Launch(t testing.TB, c Command) (*Server, error) {
 	if c.Log != nil {
 		s.cmd.Stderr = io.MultiWriter(s.output, c.Log)
 	}
-	s.cmd.Env = append(os.Environ(), c.Env...)
+	// A server takes flags from variables, too; those of this process are for the tests.
+	s.cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "REBASE_") }), c.Env...)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	stdout, err := s.cmd.StdoutPipe()
 	if err != nil {
