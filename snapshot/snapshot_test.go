@@ -130,7 +130,7 @@ func TestRoundTrip(t *testing.T) {
 	stop := make(chan struct{})
 	var writer sync.WaitGroup
 	writer.Go(func() {
-		for i := 201; i < 1500; i++ { // the reference writes them all again
+		for i := 201; i < 1000; i++ { // the reference writes them all again
 			select {
 			case <-stop:
 				return
@@ -140,7 +140,7 @@ func TestRoundTrip(t *testing.T) {
 		}
 	})
 	last := uint64(0)
-	for round := range 6 {
+	for round := range 4 {
 		var buf bytes.Buffer
 		var seen, total int64
 		o := Options{Temp: filepath.Join(dir, "tmp"), Progress: func(done, all int64) { seen, total = done, all }}

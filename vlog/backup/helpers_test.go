@@ -258,3 +258,17 @@ func listing(t testing.TB, b blob.Bucket) (keys []string) {
 	}
 	return keys
 }
+
+// dense is a sealed loglet of equal entries.
+type dense struct {
+	payload []byte
+	n       int
+}
+
+func (d *dense) Read(_ context.Context, from, to vlog.Position, maxBytes int) (out []vlog.Entry, err error) {
+	for p := from; p < min(to, vlog.Position(d.n+1)) && (maxBytes >= len(d.payload) || len(out) == 0); p++ {
+		out = append(out, vlog.Entry{Pos: p, Payload: d.payload})
+		maxBytes -= len(d.payload)
+	}
+	return out, nil
+}

@@ -2,8 +2,10 @@ package backup
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"slices"
 	"strings"
@@ -351,6 +353,9 @@ func FuzzManifest(f *testing.F) {
 	f.Add((&manifest{Log: "x", Segment: 3, Start: 7, First: 1, Tail: 100, Objects: []object{o}}).encode())
 	f.Add((&manifest{Log: "x", Segment: 3, Start: 7, First: 1, Tail: 1}).encode())
 	f.Fuzz(func(t *testing.T, p []byte) {
+		if len(p) >= manifestHeaderSize {
+			binary.LittleEndian.PutUint32(p[8:], crc32.Checksum(p[manifestHeaderSize:], castagnoli)) // beyond the checksum
+		}
 		m, err := decodeManifest(p)
 		if err != nil {
 			return
