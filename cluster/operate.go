@@ -116,7 +116,8 @@ func (c *Cluster) until(ctx context.Context, else_ string, ok func(*vlog.Log) bo
 }
 
 // Remove takes a node out of the cluster for good. The log leaves it first, so a node that is alive can be removed; one that is removed ends, and never
-// comes back under its number. Without force it is refused where it would leave parts of the log without a majority of their disks, or etcd without one.
+// comes back under its number. Sealed parts of the log that would be left without a majority of their disks are copied to others first. Without force it is
+// refused where that cannot be done, or where it would leave etcd without a majority.
 func (c *Cluster) Remove(ctx context.Context, node string, force bool) error {
 	if err := c.usable(); err != nil {
 		return err
@@ -164,7 +165,7 @@ func (c *Cluster) dismiss(ctx context.Context, r Record) error {
 	return nil
 }
 
-// mayRemove refuses a removal that would cost a majority.
+// mayRemove refuses a removal that would cost a majority. Parts of the log that would lose theirs are copied to other disks before.
 func (c *Cluster) mayRemove(ctx context.Context, m Member, force bool) error {
 	if m.Database() && len(slices.DeleteFunc(c.Members(), func(o Member) bool { return !o.Database() || o.State == Left || o.ID == m.ID })) == 0 {
 		return &StartError{What: m.Name + " is the only database node", Advice: "A cluster ends with its last node: end that and delete its folder."}
@@ -183,22 +184,20 @@ func (c *Cluster) mayRemove(ctx context.Context, m Member, force bool) error {
 			return &StartError{What: fmt.Sprintf("without %s there is no majority of database nodes: %d of %d are alive", m.Name, alive, all), Advice: "Start the others first."}
 		}
 	}
+	c.mu.Lock()
+	hooks := c.hooks
+	c.mu.Unlock()
+	if hooks == nil {
+		return errNotReady
+	}
 	chain, err := c.chain(ctx)
 	if err != nil {
 		return err
 	}
-	for _, s := range chain.Segments {
-		for _, p := range c.parts(s) {
-			left := 0
-			for _, id := range p.servers {
-				if o, err := c.find(id.String(), false); err == nil && id != m.ID && o.State != Left {
-					left++
-				}
-			}
-			if s.Sealed && slices.Contains(p.servers, m.ID) && left <= len(p.servers)/2 {
-				return &StartError{What: fmt.Sprintf("entries %d to %d of the log would be left on %d of %d disks", s.Start, s.End, left, len(p.servers)),
-					Advice: "They go with the next checkpoints, when they are trimmed (see `rebase log status`); try again then, or give --force if the disk is lost in any case."}
-			}
+	for _, s := range c.endangered(chain, m.ID) {
+		if err := c.rebuild(ctx, hooks.Log, s, m.ID); err != nil {
+			return &StartError{What: fmt.Sprintf("entries %d to %d of the log would be left without a majority of their disks, and cannot be copied to others", s.Start, s.End-1), Err: err,
+				Advice: "They go when they are trimmed (see `rebase log status`); try again then, or give --force if the disk is lost in any case."}
 		}
 	}
 	return nil
