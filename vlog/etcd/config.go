@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
@@ -107,6 +108,9 @@ func (c *Clients) Get(endpoints []string) (*clientv3.Client, error) {
 	}
 	config := c.Base
 	config.Endpoints = sorted
+	if config.DialKeepAliveTime == 0 { // so that a server which has stopped is no longer asked
+		config.DialKeepAliveTime, config.DialKeepAliveTimeout = 10*time.Second, 3*time.Second
+	}
 	client, err := clientv3.New(config)
 	if err != nil {
 		return nil, fmt.Errorf("vlog/etcd: client of %s: %w", name, err)

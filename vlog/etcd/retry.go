@@ -21,6 +21,8 @@ import (
 const attemptTimeout = 3 * time.Second
 
 const (
+	firstTimeout = 300 * time.Millisecond
+
 	firstPause = 5 * time.Millisecond
 	lastPause  = 500 * time.Millisecond
 )
@@ -61,7 +63,20 @@ type health struct {
 	mu     sync.Mutex
 	since  time.Time // of the first failure in a row; zero if the last attempt succeeded
 	warned bool
-	full   bool // the last failure was a full quota
+	full   bool // a write was refused for want of space, and none has succeeded since
+
+	typical time.Duration // of a request; a moving average
+}
+
+// patience is how long the first attempt of a request waits: much longer than requests usually take, and no longer than limit. Where the
+// server that it went to has stopped, this is what the call is held up by.
+func (h *health) patience(limit time.Duration) time.Duration {
+	if h == nil {
+		return limit
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return min(max(20*h.typical, firstTimeout), limit)
 }
 
 const warnAfter = 5 * time.Second
@@ -72,37 +87,50 @@ func (h *health) failed(err error) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if errors.Is(err, rpctypes.ErrNoSpace) {
+		if !h.full {
+			h.full = true
+			h.logger.Warn("etcd's quota is full: the log waits; trim it, then run 'etcdctl defrag' and 'etcdctl alarm disarm', or give etcd more with --quota-backend-bytes", "loglet", h.name)
+		}
+		return
+	}
 	if h.since.IsZero() {
 		h.since = time.Now()
 	}
-	h.full = errors.Is(err, rpctypes.ErrNoSpace)
-	if h.warned || !h.full && time.Since(h.since) < warnAfter {
+	if h.warned || time.Since(h.since) < warnAfter {
 		return
 	}
 	h.warned = true
-	if h.full {
-		h.logger.Warn("etcd's quota is full: the log waits; trim it, then run 'etcdctl defrag' and 'etcdctl alarm disarm', or give etcd more with --quota-backend-bytes", "loglet", h.name)
-	} else {
-		h.logger.Warn("etcd does not answer: the log waits", "loglet", h.name, "error", err)
-	}
+	h.logger.Warn("etcd does not answer: the log waits", "loglet", h.name, "error", err)
 }
 
-func (h *health) ok() {
+func (h *health) ok(took time.Duration) {
 	if h == nil {
 		return
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.typical += (took - h.typical) / 8
 	if h.since.IsZero() {
 		return
 	}
 	if h.warned {
 		h.logger.Info("etcd answers again", "loglet", h.name, "after", time.Since(h.since).Round(time.Millisecond))
 	}
-	h.since, h.warned, h.full = time.Time{}, false, false
+	h.since, h.warned = time.Time{}, false
 }
 
-// isFull tells whether etcd's quota was full when last asked.
+// wrote notes a write. Reads and deletions succeed with a full quota too.
+func (h *health) wrote() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.full {
+		h.full = false
+		h.logger.Info("etcd takes writes again", "loglet", h.name)
+	}
+}
+
+// isFull tells whether etcd has no room for writes.
 func (h *health) isFull() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -110,19 +138,22 @@ func (h *health) isFull() bool {
 }
 
 // retry calls f, with a context of its own for each attempt, until it succeeds, its error is hopeless, or ctx ends. What f
-// does must bear repetition.
-func retry(ctx context.Context, h *health, timeout time.Duration, f func(context.Context) error) error {
+// does must bear repetition. No attempt takes longer than limit.
+func retry(ctx context.Context, h *health, limit time.Duration, f func(context.Context) error) error {
+	timeout := h.patience(limit)
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		began := time.Now()
 		attempt, cancel := context.WithTimeout(ctx, timeout)
 		err := f(attempt)
 		cancel()
 		if err == nil {
-			h.ok()
+			h.ok(time.Since(began))
 			return nil
 		}
+		timeout = min(2*timeout, limit)
 		if cause := ctx.Err(); cause != nil {
 			return cause
 		}

@@ -77,6 +77,14 @@ func (l *Loglet) trim(ctx context.Context, before vlog.Position) (vlog.Position,
 		}
 		l.freed(rev)
 	}
+	if l.health.isFull() && !l.opts.NoCompaction {
+		// Nothing is written that would bring about the next compaction.
+		now, err := l.load(ctx)
+		if err != nil {
+			return 0, err
+		}
+		l.compactNow(ctx, now.rev)
+	}
 	l.sweepIntents(ctx, s.sealed)
 	return first, nil
 }
@@ -187,6 +195,7 @@ const (
 // spent counts a write, and compacts the history when there have been enough: up to where it was the time before, so that who
 // follows it has an interval's time to do so.
 func (l *Loglet) spent(bytes int) {
+	l.health.wrote()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := &l.space
@@ -202,13 +211,9 @@ func (l *Loglet) spent(bytes int) {
 
 // freed is told of a deletion at a revision, which frees nothing before the history is compacted up to it.
 func (l *Loglet) freed(rev int64) {
-	full := l.health.isFull()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.space.mark = max(l.space.mark, rev)
-	if full && !l.space.compacting {
-		l.compact(rev)
-	}
 }
 
 // compact compacts in the background. Caller holds mu.
