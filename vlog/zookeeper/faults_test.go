@@ -204,36 +204,51 @@ func testNoQuorum(t *testing.T, e engines.ZooKeeperEnsemble) {
 	}
 }
 
-// testStaleLeader: a leader that was paused, and deposed meanwhile, answers what it was asked before, when it goes on. A tail that it tells must not
-// lie below what the new one has acknowledged.
-func testStaleLeader(t *testing.T, e engines.ZooKeeperEnsemble) {
+// testStaleServer: a server that was paused, and is behind, answers at once what it is asked when it goes on; a leader even what only it can know, if it
+// does not know yet that it has been deposed. A tail that it tells must not lie below what has been acknowledged meanwhile.
+func testStaleServer(t *testing.T, e engines.ZooKeeperEnsemble) {
 	w := newWorld(e.Servers())
 	l := w.create(t)
 	leader := leaderOf(t, e)
-	patient := newWorld([]string{leader.Address})
-	patient.opts.Timeout = 30 * time.Second // does not give the leader up
-	stale := patient.open(t, l)
-	if _, err := stale.Append(bg, []byte("0")); err != nil {
-		t.Fatal(err)
-	}
-	leader.Stop()
-	// Appended by way of the new leader.
-	fresh := w.open(t, l)
-	p, err := fresh.Append(bg, []byte("1"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := make(chan vlog.Tail)
-	go func() {
-		tail, err := stale.Tail(bg)
-		if err != nil {
-			t.Error(err)
+	rounds := func(s *engines.ZooKeeperServer, n int) {
+		patient := newWorld([]string{s.Address})
+		patient.opts.Timeout = 30 * time.Second // does not give the server up
+		stale := patient.open(t, l)
+		var others []string
+		for _, o := range e {
+			if o != s {
+				others = append(others, o.Address)
+			}
 		}
-		got <- tail
-	}()
-	time.Sleep(50 * time.Millisecond) // the question lies in the old leader's socket; it matters to none if it does not
-	leader.Cont()
-	if tail := <-got; tail.Next <= p {
-		t.Fatalf("tail %+v after an append at %d had been acknowledged", tail, p)
+		fresh := newWorld(others).open(t, l)
+		for range n {
+			if _, err := stale.Append(bg, []byte("0")); err != nil {
+				t.Fatal(err)
+			}
+			s.Stop()
+			p, err := fresh.Append(bg, []byte("1"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := make(chan vlog.Tail)
+			go func() {
+				tail, err := stale.Tail(bg)
+				if err != nil {
+					t.Error(err)
+				}
+				got <- tail
+			}()
+			time.Sleep(5 * time.Millisecond) // the question lies in the server's socket; it matters to none if it does not
+			s.Cont()
+			if tail := <-got; tail.Next <= p {
+				t.Fatalf("tail %+v after an append at %d had been acknowledged", tail, p)
+			}
+		}
 	}
+	for _, s := range e {
+		if s != leader {
+			rounds(s, 10)
+		}
+	}
+	rounds(leader, 1)
 }

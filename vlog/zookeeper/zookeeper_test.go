@@ -92,7 +92,7 @@ func TestEnsemble(t *testing.T) {
 	})
 	t.Run("MembersFail", func(t *testing.T) { testMembersFail(t, e) })
 	t.Run("NoQuorum", func(t *testing.T) { testNoQuorum(t, e) })
-	t.Run("StaleLeader", func(t *testing.T) { testStaleLeader(t, e) })
+	t.Run("StaleServer", func(t *testing.T) { testStaleServer(t, e) })
 }
 
 // leaderOf waits for a leader.
