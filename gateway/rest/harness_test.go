@@ -40,6 +40,12 @@ func noLeaks(t testing.TB) {
 
 func newFixture(t testing.TB, change ...func(*Options)) *fixture {
 	t.Helper()
+	return newNode(t, db.Options{}, change...)
+}
+
+// newNode is a server of a cluster, if node.Log is the cluster's log.
+func newNode(t testing.TB, node db.Options, change ...func(*Options)) *fixture {
+	t.Helper()
 	ctx := context.Background()
 	fs := vfs.NewMem()
 	quiet := slog.New(slog.DiscardHandler)
@@ -56,7 +62,11 @@ func newFixture(t testing.TB, change ...func(*Options)) *fixture {
 		t.Fatal(err)
 	}
 	hub := live.New(slog.New(slog.DiscardHandler))
-	d, err := db.Open(ctx, db.Options{Log: log, Store: st, Observer: hub, Logger: quiet})
+	if node.Log == nil {
+		node.Log = log
+	}
+	node.Store, node.Observer, node.Logger = st, hub, quiet
+	d, err := db.Open(ctx, node)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -43,6 +44,17 @@ func (d *deadline) check() error {
 	return d.q.r.Context().Err()
 }
 
+// sync waits until everything can be read here that was acknowledged before, by whatever node.
+func (d *deadline) sync() error {
+	ctx := d.q.r.Context()
+	if !d.at.IsZero() {
+		c, cancel := context.WithDeadlineCause(ctx, d.at, errTimedOut)
+		defer cancel()
+		ctx = c
+	}
+	return d.q.o.DB.Sync(ctx)
+}
+
 // read answers GET and HEAD.
 func (q *request) read() error {
 	if err := q.checkConditions(); err != nil {
@@ -56,12 +68,15 @@ func (q *request) read() error {
 		}
 		qu = &parsed
 	}
+	d := q.deadline()
+	if err := d.sync(); err != nil {
+		return err
+	}
 	snap := q.o.DB.View(q.ns)
 	defer snap.Close()
 	if err := snap.MayRead(q.path, qu, q.caller); err != nil {
 		return err
 	}
-	d := q.deadline()
 	switch {
 	case q.params.shallow:
 		return q.readShallow(snap, d)

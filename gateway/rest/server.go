@@ -85,7 +85,8 @@ type Server struct {
 	bodies, reads budget.Budget
 	loads         chan struct{} // holds a token for each first read of a stream under way
 
-	revocations atomic.Uint64 // how many there were
+	revocations atomic.Uint64                 // how many there were
+	redirect    atomic.Pointer[func() string] // where streams are sent; nil: they may stay
 
 	mu      sync.Mutex
 	closed  bool
@@ -188,6 +189,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 type reader struct {
 	identity auth.Identity
 	revoked  chan struct{} // closed when the credential has lost its force
+	moved    chan struct{} // closed, by moving, when the stream is to begin again, elsewhere
+	moving   sync.Once
 }
 
 // Revoke ends the streams of a user whose credential was issued before a moment: the user has been deleted or disabled, or

@@ -79,6 +79,9 @@ func notFound(name string) error {
 func (q *request) rules() error {
 	switch q.method {
 	case http.MethodGet, http.MethodHead:
+		if err := q.deadline().sync(); err != nil {
+			return err
+		}
 		text, parsed := q.o.DB.Rules(q.ns)
 		if len(text) == 0 {
 			text = []byte(closedRules)

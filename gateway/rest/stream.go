@@ -33,11 +33,16 @@ func (q *request) stream() error {
 	if err := q.checkIndex(&qu, indexed); err != nil {
 		return err
 	}
-	rd := &reader{identity: q.identity, revoked: make(chan struct{})}
+	rd := &reader{identity: q.identity, revoked: make(chan struct{}), moved: make(chan struct{})}
 	if !q.enterStream(rd) {
 		return &apiError{status: http.StatusServiceUnavailable, msg: msgUnavailable}
 	}
 	defer q.leaveStream(rd)
+	if to := q.redirect.Load(); to != nil {
+		if host := (*to)(); host != "" && host != q.r.Host {
+			return q.elsewhere(host)
+		}
+	}
 	// From here on a revocation finds the stream. One that came earlier, but after the credential had been checked, is found
 	// by checking again.
 	if q.Server.revocations.Load() != q.revocations {
@@ -148,6 +153,8 @@ func (c *streamConn) run(l *live.Listener, in *queue, initial *tree.Node, rd *re
 		case <-q.r.Context().Done():
 			return nil
 		case <-q.closing:
+			return nil
+		case <-rd.moved:
 			return nil
 		case <-expired:
 			return c.write(append(c.buf[:0], authRevokedEvent...))

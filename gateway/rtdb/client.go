@@ -1,6 +1,7 @@
 package rtdb
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -55,38 +56,83 @@ type client struct {
 	results  uint64        // proposals whose results have come
 	proving  bool          // a timer will call prove
 	revoking int           // revocations that wait for work
+	giveUp   func()        // ends what work waits for; nil if it waits for nothing
+	host     string        // what the client called the server
+	moved    bool          // it has been told to connect again
 	ended    bool
 	timed    timed
 }
 
 var _ live.Subscriber = (*client)(nil)
 
-func (s *Server) newClient(ns, previous, kind string) *client {
-	c := &client{srv: s, ns: ns, kind: kind, sess: s.o.DB.NewSession(ns, previous, s.anonymous)}
+// resumeWait bounds how long a new connection waits for the log. Until then a client has given up, or will.
+const resumeWait = 20 * time.Second
+
+// newClient begins a session. It fails if the log stands still.
+func (s *Server) newClient(ns, previous, kind string) (*client, error) {
+	ctx, cancel := context.WithTimeout(s.ctx, resumeWait)
+	defer cancel()
+	sess, err := s.o.DB.ResumeSession(ctx, ns, previous, s.anonymous)
+	if err != nil {
+		return nil, err
+	}
+	c := &client{srv: s, ns: ns, kind: kind, sess: sess}
 	c.m.ns = ns
 	c.m.out.epoch = 1
 	c.m.live.heard = s.wheel.elapsed()
 	c.m.live.sent = c.m.live.heard - probePause // the first answer need not wait
 	c.timed.ticker = c
-	return c
+	return c, nil
 }
 
 // begin greets the client. host is what the client called the server: clients keep it and use it for later
 // connections, so it must be an address that works for them. It reports whether the server still takes clients; if not, nothing of
 // the session is left.
 func (c *client) begin(via transport, host string) bool {
-	c.via = via
+	c.via, c.host = via, host
 	c.m.out.control(controlFrame("h", helloText(c.srv.o.Now().UnixMilli(), host, c.sess.ID())))
 	if !c.srv.add(c) {
 		c.sess.End()
 		return false
 	}
 	c.mu.Lock()
+	if to := c.srv.redirect.Load(); to != nil {
+		c.move((*to)())
+	}
 	c.kick()
 	c.mu.Unlock()
+	c.sess.OnEnded(c.abort)
 	c.srv.wheel.schedule(&c.timed, c.srv.wheel.elapsed()+pingAfter)
 	c.srv.o.Metrics.ConnOpened(c.kind)
 	return true
+}
+
+// abort cuts the connection; the client will come back and send again what was not answered.
+func (c *client) abort() {
+	c.mu.Lock()
+	via := c.via
+	c.mu.Unlock()
+	if via != nil {
+		via.abort()
+	}
+}
+
+// await waits for something on behalf of a request; the end of the session ends it.
+func (c *client) await(f func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(c.srv.ctx)
+	defer cancel()
+	c.mu.Lock()
+	if c.ended {
+		c.mu.Unlock()
+		return errEnded
+	}
+	c.giveUp = cancel
+	c.mu.Unlock()
+	err := f(ctx)
+	c.mu.Lock()
+	c.giveUp = nil
+	c.mu.Unlock()
+	return err
 }
 
 // kick tells the transport that there is output. The caller holds mu.
@@ -181,6 +227,10 @@ func (c *client) step(from transport, text []byte) error {
 	if c.ended {
 		c.mu.Unlock()
 		return errEnded
+	}
+	if c.moved { // it has been told that this will not be answered, and sends it again
+		c.mu.Unlock()
+		return nil
 	}
 	var on line
 	switch from {
@@ -308,10 +358,7 @@ func (c *client) propose(e effect) {
 func (c *client) result(slot uint64, r db.Result) {
 	if errors.Is(r.Err, db.ErrClosed) || errors.Is(r.Err, db.ErrSessionEnded) {
 		// Not answering is the answer: the client will send the write again when it has reconnected.
-		c.mu.Lock()
-		via := c.via
-		c.mu.Unlock()
-		via.abort()
+		c.abort()
 		return
 	}
 	if r.Replayed {
@@ -367,7 +414,7 @@ func (c *client) listen(e effect) {
 		c.refuse(e.slot, err)
 		return
 	}
-	if err := c.sess.Wait(c.srv.ctx); err != nil {
+	if err := c.await(c.sess.Wait); err != nil {
 		c.refuse(e.slot, err)
 		return
 	}
@@ -449,14 +496,20 @@ func (c *client) unlisten(e effect) {
 	c.answer(e.slot, "ok", emptyText)
 }
 
-// get reads once. Clients do not filter the answer themselves.
+// get reads once, and sees everything that was acknowledged before, by whatever node. Clients do not filter the answer themselves.
 func (c *client) get(e effect) {
 	if err := c.admitted(); err != nil {
 		c.refuse(e.slot, err)
 		return
 	}
-	if err := c.sess.Wait(c.srv.ctx); err != nil {
-		c.refuse(e.slot, err)
+	err := c.await(func(ctx context.Context) error {
+		if err := c.sess.Wait(ctx); err != nil {
+			return err
+		}
+		return c.srv.o.DB.Sync(ctx)
+	})
+	if err != nil {
+		c.abort() // what it does not know another server may know
 		return
 	}
 	data, err := c.read(&e)
@@ -677,6 +730,9 @@ func (c *client) end() {
 	c.ended = true
 	c.access.stop()
 	c.progressed()
+	if c.giveUp != nil {
+		c.giveUp()
+	}
 	via, other := c.via, c.other
 	c.mu.Unlock()
 	via.abort()

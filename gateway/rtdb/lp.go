@@ -129,6 +129,14 @@ func (t *lpTransport) finish(ws.StatusCode, string) {
 	}
 }
 
+// retire ends the connection with the response that has what is queued, even if no poll is held now. c.mu is held.
+func (t *lpTransport) retire() {
+	t.over = true
+	for _, p := range t.polls {
+		p.signal()
+	}
+}
+
 func (t *lpTransport) abort() {
 	if !t.dead.CompareAndSwap(false, true) {
 		return
@@ -247,7 +255,12 @@ func (s *Server) startPolling(w http.ResponseWriter, r *http.Request, q params) 
 		return
 	}
 	s.takeOver(q.get("ls"))
-	c := s.newClient(name, q.get("ls"), "lp")
+	c, err := s.newClient(name, q.get("ls"), "lp")
+	if err != nil {
+		limits.Release()
+		http.Error(w, "the log is not available; try again", http.StatusServiceUnavailable)
+		return
+	}
 	c.limits, c.remote = limits, r.RemoteAddr
 	c.presentAppInURL(q)
 	t := &lpTransport{c: c, id: c.sess.ID(), password: rand.Text(), seen: s.wheel.elapsed()}

@@ -58,13 +58,24 @@ func (c *counts) Resync()                  { c.resyncs.Add(1) }
 func (c *counts) Replay()                  { c.replays.Add(1) }
 
 func newRig(t testing.TB, change ...func(*Options)) *rig {
+	return newNode(t, db.Options{Log: mem.New()}, change...)
+}
+
+// newCluster is two servers with databases over one log.
+func newCluster(t testing.TB) (a, b *rig) {
+	log := mem.New()
+	return newNode(t, db.Options{Log: log, Replicated: true, Node: 1, Incarnation: 1}), newNode(t, db.Options{Log: log, Replicated: true, Node: 2, Incarnation: 1})
+}
+
+func newNode(t testing.TB, node db.Options, change ...func(*Options)) *rig {
 	quiet := slog.New(slog.DiscardHandler)
 	st, err := store.Open("data", store.Options{FS: vfs.NewMem(), CacheBytes: 1 << 20, Logger: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := &rig{t: t, hub: live.New(slog.New(slog.DiscardHandler))}
-	r.db, err = db.Open(context.Background(), db.Options{Log: mem.New(), Store: st, Observer: r.hub, Logger: quiet})
+	node.Store, node.Observer, node.Logger = st, r.hub, quiet
+	r.db, err = db.Open(context.Background(), node)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,6 +35,7 @@ type Server struct {
 	stopped     chan struct{} // ends the goroutines
 	stopOnce    sync.Once
 	running     sync.WaitGroup
+	redirect    atomic.Pointer[func() string] // where clients are sent; nil: they may stay
 
 	mu      sync.Mutex
 	clients map[string]*client // by session id
@@ -113,19 +114,29 @@ func (s *Server) ServeWS(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.takeOver(q.get("ls"))
-	c := s.newClient(name, q.get("ls"), "ws")
+	c, err := s.newClient(name, q.get("ls"), "ws")
+	if err != nil {
+		limits.Release()
+		turnAway(conn, statusTryAgain, "the log is not available; try again")
+		return
+	}
 	c.limits, c.remote = limits, r.RemoteAddr
 	c.presentAppInURL(q)
 	c.m.live.mute = !takesPings(r.UserAgent())
 	t := newWS(c, conn, s.flusher())
 	if !c.begin(t, r.Host) {
 		limits.Release()
-		conn.SetWriteDeadline(time.Now().Add(closeWait))
-		conn.Write(appendFrame(nil, ws.OpClose, ws.NewCloseFrameBody(ws.StatusGoingAway, shuttingDown)))
-		conn.Close()
+		turnAway(conn, ws.StatusGoingAway, shuttingDown)
 		return
 	}
 	t.start(first)
+}
+
+// turnAway closes a connection that has no session.
+func turnAway(conn net.Conn, code ws.StatusCode, reason string) {
+	conn.SetWriteDeadline(time.Now().Add(closeWait))
+	conn.Write(appendFrame(nil, ws.OpClose, ws.NewCloseFrameBody(code, reason)))
+	conn.Close()
 }
 
 // join attaches a second connection to a session that uses long polling.
@@ -167,12 +178,7 @@ func (s *Server) takeOver(id string) {
 	if c == nil {
 		return
 	}
-	c.mu.Lock()
-	via := c.via
-	c.mu.Unlock()
-	if via != nil {
-		via.abort()
-	}
+	c.abort()
 }
 
 func (s *Server) flusher() *flusher {

@@ -1,0 +1,114 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"testing"
+
+	"rebase/db"
+	"rebase/vlog/mem"
+)
+
+func newCluster(t testing.TB) (a, b *fixture) {
+	log := mem.New()
+	return newNode(t, db.Options{Log: log, Replicated: true, Node: 1, Incarnation: 1}), newNode(t, db.Options{Log: log, Replicated: true, Node: 2, Incarnation: 1})
+}
+
+// What was acknowledged at one node is read at another: whole, shallow, by a query, with its ETag, and the rules.
+func TestReadsAreStrong(t *testing.T) {
+	a, b := newCluster(t)
+	for i := range 50 {
+		a.put("/n.json?ns=x", fmt.Sprintf(`{"k%d":%d}`, i, i))
+		for target, want := range map[string]string{
+			"/n.json?ns=x":                               fmt.Sprintf(`{"k%d":%d}`, i, i),
+			"/n.json?ns=x&shallow=true":                  fmt.Sprintf(`{"k%d":true}`, i),
+			`/n.json?ns=x&orderBy="$key"&limitToFirst=1`: fmt.Sprintf(`{"k%d":%d}`, i, i),
+			"/n.json?ns=x&format=export&timeout=10s":     fmt.Sprintf(`{"k%d":%d}`, i, i),
+			fmt.Sprintf("/n/k%d.json?ns=x", i):           fmt.Sprint(i),
+			fmt.Sprintf("/n/k%d/.priority.json?ns=x", i): "null",
+		} {
+			if got := b.do("GET", target, ""); got.status != 200 || got.body != want {
+				t.Fatalf("%s: %d %s, want %s", target, got.status, got.body, want)
+			}
+		}
+		tag := b.do("GET", "/n.json?ns=x", "", "X-Firebase-ETag: true").header["ETag"]
+		if len(tag) != 1 {
+			t.Fatal("no ETag")
+		}
+		if got := b.do("PUT", "/n.json?ns=x", `"mine"`, "If-Match: "+tag[0]); got.status != 200 {
+			t.Fatalf("a conditional write with a fresh tag: %d %s", got.status, got.body)
+		}
+	}
+}
+
+// A node whose server session was ended by another goes on writing; nothing is done twice.
+func TestWritesOfANodeThatWasTakenForDead(t *testing.T) {
+	a, b := newCluster(t)
+	var writers sync.WaitGroup
+	stop := make(chan struct{})
+	made := make([]int, 8)
+	for w := range made {
+		writers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if got := a.do("PUT", fmt.Sprintf("/n%d.json?ns=x", w), `{".sv":{"increment":1}}`); got.status != 200 {
+					t.Errorf("%d %s", got.status, got.body)
+					return
+				}
+				made[w]++
+			}
+		})
+	}
+	ended := 0
+	for ended < 20 {
+		n, err := b.db.EndSessionsOf(context.Background(), func(node, _ uint64) bool { return node == 1 })
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended += n
+	}
+	close(stop)
+	writers.Wait()
+	for w, n := range made {
+		if got := b.get(fmt.Sprintf("/n%d.json?ns=x", w)); got != fmt.Sprint(n) {
+			t.Errorf("%d writes were made, there are %s", n, got)
+		}
+	}
+}
+
+// Streams of a server that is drained end, and are led to the other server if that has a name.
+func TestRedirectOfStreams(t *testing.T) {
+	f := newFixture(t)
+	var streams []*sse
+	for range 10 {
+		s := f.listen("/a.json?ns=x")
+		if _, err := s.next(); err != nil {
+			t.Fatal(err)
+		}
+		streams = append(streams, s)
+	}
+	host := ""
+	f.rest.Redirect(t.Context(), func() string { return host })
+	for _, s := range streams {
+		if _, err := s.next(); !errors.Is(err, io.EOF) {
+			t.Errorf("a stream ends with %v", err) // in good order, or EventSource takes it for an error
+		}
+	}
+	f.listen("/a.json?ns=x").cancel() // whoever stands before the servers would have led it elsewhere
+	host = "s-other.example:9002"
+	got := f.do("GET", "/a.json?auth=owner", "", "Accept: text/event-stream", "Host: x")
+	if want := "//s-other.example:9002/a.json?"; got.status != http.StatusTemporaryRedirect || len(got.header.Get("Location")) < len(want) || got.header.Get("Location")[:len(want)] != want {
+		t.Errorf("%d %v", got.status, got.header)
+	}
+	f.put("/a.json?ns=x", "1") // other requests stay
+	f.rest.EndRedirect()
+	f.listen("/a.json?ns=x").cancel()
+}
