@@ -2,6 +2,7 @@ package native
 
 import (
 	"context"
+	"runtime"
 	"slices"
 
 	"rebase/vlog"
@@ -41,7 +42,9 @@ type batches struct {
 	bytes   int // of both
 	limit   int // of bytes, unless it is a single append
 	arena   []byte
-	queue   []*entrance // appenders who have to wait
+	// launching says that an appender is about to send what is waiting.
+	launching bool
+	queue     []*entrance // appenders who have to wait
 }
 
 type entrance struct {
@@ -78,7 +81,15 @@ func (l *Loglet) Append(ctx context.Context, payloads ...[]byte) (vlog.Position,
 	for _, p := range payloads {
 		b.entries = append(b.entries, l.batches.copy(p))
 	}
-	l.launch()
+	if !l.batches.launching && len(l.batches.flying) < maxBatches {
+		// Let those that the last batch has woken come along.
+		l.batches.launching = true
+		l.mu.Unlock()
+		runtime.Gosched()
+		l.mu.Lock()
+		l.batches.launching = false
+		l.launch()
+	}
 	l.out.flush(&l.mu, l.send)
 	if ctx.Done() == nil {
 		<-b.done
@@ -171,7 +182,7 @@ func (q *batches) copy(p []byte) []byte {
 // launch sends what has gathered. Caller holds mu, and flushes.
 func (l *Loglet) launch() {
 	q := &l.batches
-	for l.err == nil && len(q.waiting) > 0 && len(q.flying) < maxBatches {
+	for l.err == nil && !q.launching && len(q.waiting) > 0 && len(q.flying) < maxBatches {
 		b := q.waiting[0]
 		q.waiting = slices.Delete(q.waiting, 0, 1)
 		if b.waiters == 0 {

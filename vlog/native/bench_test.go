@@ -6,8 +6,11 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"rebase/vlog"
 	"rebase/vlog/local"
@@ -36,8 +39,20 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
+// commits and committed count what the disks of benchNodes do, and the entries in it.
+var commits, committed atomic.Int64
+
 // benchNodes starts nodes with files in dirs of their own on one disk, connected by TCP over loopback.
 func benchNodes(b *testing.B, n int) []*Node {
+	return benchNodesOn(b, n, func() (vlog.Loglet, error) {
+		return local.Open(b.TempDir(), local.Options{OnCommit: func(c local.Commit) {
+			commits.Add(1)
+			committed.Add(int64(c.Entries))
+		}})
+	})
+}
+
+func benchNodesOn(b *testing.B, n int, open func() (vlog.Loglet, error)) []*Node {
 	var candidates []Candidate
 	var listeners []net.Listener
 	for i := range n {
@@ -50,7 +65,7 @@ func benchNodes(b *testing.B, n int) []*Node {
 	}
 	var nodes []*Node
 	for i, l := range listeners {
-		log, err := local.Open(b.TempDir(), local.Options{})
+		log, err := open()
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -123,6 +138,39 @@ func median(v []float64) float64 {
 	return v[len(v)/2]
 }
 
+// BenchmarkTCPInMemory is what the network and the goroutines cost: three log servers over loopback TCP, with nothing that waits for a disk.
+func BenchmarkTCPInMemory(b *testing.B) {
+	for _, appenders := range []int{1, 16, 256} {
+		b.Run(fmt.Sprintf("appenders=%d", appenders), func(b *testing.B) {
+			nodes := benchNodesOn(b, 3, func() (vlog.Loglet, error) { return mem.New(), nil })
+			loglet, err := nodes[0].open(bg, vlog.LogletSpec{ID: 1, Create: true})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer loglet.Close()
+			body := make([]byte, 256)
+			var left atomic.Int64
+			left.Store(int64(b.N))
+			b.ReportAllocs()
+			b.ResetTimer()
+			var wg sync.WaitGroup
+			before := cpuTime()
+			for range appenders {
+				wg.Go(func() {
+					for left.Add(-1) >= 0 {
+						if _, err := loglet.Append(bg, body); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+			}
+			wg.Wait()
+			b.ReportMetric(float64(cpuTime()-before)/1e3/float64(b.N), "cpu-us/append")
+		})
+	}
+}
+
 // BenchmarkTCP measures three log servers with files on one disk, over loopback TCP, against the raw reference in turns. Run with -benchtime=1x.
 func BenchmarkTCP(b *testing.B) {
 	const payload, turns, turn = 256, 9, 250 * time.Millisecond
@@ -142,13 +190,19 @@ func BenchmarkTCP(b *testing.B) {
 			body := make([]byte, payload)
 			var ours, ratios, slower []float64
 			var p50, p99 []float64
+			var cpu time.Duration
+			ops := 0
+			commits.Store(0)
+			committed.Store(0)
 			for range b.N {
 				for range turns {
 					limit, times := drive(b, appenders, turn, func() error { return raw.Append(body) })
+					before := cpuTime()
 					rate, own := drive(b, appenders, turn, func() error {
 						_, err := loglet.Append(bg, body)
 						return err
 					})
+					cpu, ops = cpu+cpuTime()-before, ops+len(own)
 					ours, ratios = append(ours, rate), append(ratios, rate/limit)
 					slower = append(slower, float64(quantile(own, 0.5))/float64(quantile(times, 0.5)))
 					p50, p99 = append(p50, float64(quantile(own, 0.5))/1e3), append(p99, float64(quantile(own, 0.99))/1e3)
@@ -159,9 +213,20 @@ func BenchmarkTCP(b *testing.B) {
 			b.ReportMetric(median(slower), "p50-of-raw")
 			b.ReportMetric(median(p50), "p50-us")
 			b.ReportMetric(median(p99), "p99-us")
+			b.ReportMetric(float64(cpu)/1e3/float64(ops), "cpu-us/append")
+			b.ReportMetric(float64(committed.Load())/float64(commits.Load()), "entries/commit")
 			b.ReportMetric(0, "ns/op")
 		})
 	}
+}
+
+// cpuTime is what this process has used.
+func cpuTime() time.Duration {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // BenchmarkReconfigure measures from the seal to the first append that the next loglet has acknowledged.

@@ -40,7 +40,7 @@ func open(t testing.TB, l *Local, id uint64) *Loglet {
 }
 
 func TestConformance(t *testing.T) {
-	for _, servers := range []int{1, 3} {
+	for _, servers := range []int{3} {
 		t.Run(fmt.Sprint(servers), func(t *testing.T) {
 			cluster := newLocal(t, servers)
 			var last atomic.Uint64
