@@ -103,6 +103,7 @@ var onlyHere = map[string][]string{
 	"go.etcd.io/etcd/server/":              {"vlog/etcd/embedded"},
 	"go.etcd.io/":                          {"vlog/etcd", "vlog/etcd/embedded", "cluster"},
 	"github.com/minio/minio-go/":           {"blob"},
+	"github.com/go-zookeeper/zk":           {}, // measured against in tests; vlog/zookeeper has a client of its own
 }
 
 // transfer speaks HTTP to any server of the API, so it must not lean on this one.
