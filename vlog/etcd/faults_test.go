@@ -19,6 +19,7 @@ import (
 
 // The suite on three members, of which every one answers reads, also one that lags.
 func TestConformanceOnThree(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("the suite runs on one member")
 	}
@@ -93,6 +94,7 @@ func (r *rig) finish() {
 
 // Members are killed and paused one after the other, the leader among them, while two processes append and follow.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 6)
 	followed := make(chan int)
 	for _, l := range r.handles {
@@ -172,6 +174,7 @@ func TestFaults(t *testing.T) {
 // The log is sealed while the leader dies, under appends. Nothing is acknowledged that began after the seal, and what was
 // acknowledged lies below the one final tail.
 func TestSealWhileTheLeaderDies(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 4)
 	r.proceed(100)
 	leader := r.members.Leader(t)
@@ -203,6 +206,7 @@ func TestSealWhileTheLeaderDies(t *testing.T) {
 
 // The seal does not wait for a writer that hangs.
 func TestSealWhileAWriterHangs(t *testing.T) {
+	t.Parallel()
 	etcd := engines.Etcd(t)
 	plain := newBench(etcd.Client(t))
 	b, _ := over(t, plain, etcd.Client(t), 1)
@@ -242,6 +246,7 @@ func (h *hanger) Txn(ctx context.Context) clientv3.Txn {
 
 // While etcd is away calls wait, for as long as their context allows; Close does not.
 func TestAway(t *testing.T) {
+	t.Parallel()
 	etcd := engines.Etcd(t)
 	b := newBench(etcd.Client(t))
 	var log lines
@@ -303,6 +308,7 @@ func (b *bench) again2(_ testing.TB, l *Loglet, ctx context.Context) (vlog.Logle
 
 // A full etcd makes the log wait. Trimming works, and makes room together with what an operator does.
 func TestFull(t *testing.T) {
+	t.Parallel()
 	etcd := engines.EtcdCluster(t, 1, "--quota-backend-bytes", fmt.Sprint(24<<20))[0]
 	client := etcd.Client(t)
 	b := newBench(client)
@@ -361,6 +367,7 @@ func TestFull(t *testing.T) {
 
 // A change of the register by several at once, on an unreliable way and while the leader dies: every version has one successor.
 func TestMetaUnderFaults(t *testing.T) {
+	t.Parallel()
 	members := engines.EtcdCluster(t, 3)
 	plain := members.Client(t)
 	type write struct {
