@@ -117,15 +117,18 @@ func (l *Loglet) trimPoint() slot {
 	return l.trimmed
 }
 
-// readAhead is the least that is asked of every stripe.
-const readAhead = 64 << 10
+// What is asked of every stripe is its share of what the caller wants, between these bounds.
+const (
+	leastAhead = 64 << 10
+	mostAhead  = 1 << 20
+)
 
 // load reads a slot, and some that follow it in every stripe at once into the cache.
 func (l *Loglet) load(ctx context.Context, at, end slot, maxBytes int) ([][]byte, error) {
 	var mu sync.Mutex
 	var wanted [][]byte
 	found := false
-	share := max(maxBytes/len(l.stripes), readAhead)
+	share := min(max(maxBytes/len(l.stripes), leastAhead), mostAhead)
 	err := l.each(func(k int, s vlog.Loglet) error {
 		from, to := l.below(k, at), l.below(k, end)
 		if from >= to {

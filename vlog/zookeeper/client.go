@@ -75,8 +75,15 @@ func (c *client) run() {
 		}
 		pause = 10 * time.Millisecond
 		c.set(k)
+		since := time.Now()
 		<-k.broken
 		c.set(nil)
+		if time.Since(since) < 100*time.Millisecond { // it may be what is sent that breaks it
+			select {
+			case <-time.After(pause):
+			case <-c.ctx.Done():
+			}
+		}
 		c.failed(fmt.Errorf("connection to %s: %w", address, k.err))
 	}
 }

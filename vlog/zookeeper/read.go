@@ -55,9 +55,6 @@ func (c *cache) put(n batchName, entries [][]byte) {
 	for _, e := range entries {
 		b.bytes += len(e) + 24
 	}
-	if b.bytes > cacheBytes/2 {
-		return
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.batches[n] != nil {
@@ -65,7 +62,7 @@ func (c *cache) put(n batchName, entries [][]byte) {
 	}
 	c.batches[n] = c.recent.PushFront(b)
 	c.bytes += b.bytes
-	for c.bytes > cacheBytes {
+	for c.bytes > cacheBytes && c.recent.Len() > 1 { // one that is large is read bit by bit, too
 		old := c.recent.Remove(c.recent.Back()).(*loaded)
 		delete(c.batches, old.name)
 		c.bytes -= old.bytes
