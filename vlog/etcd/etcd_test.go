@@ -2,7 +2,9 @@ package etcd
 
 import (
 	"context"
+	"flag"
 	"fmt"
+	"os"
 	"sync/atomic"
 	"testing"
 
@@ -53,12 +55,22 @@ func (b *bench) again(t testing.TB, l *Loglet) *Loglet {
 
 func (b *bench) subject() logtest.Subject {
 	return logtest.Subject{
-		New:    func(t testing.TB) logtest.Log { return b.create(t) },
-		Reopen: func(t testing.TB, closed logtest.Log) logtest.Log { return b.again(t, closed.(*Loglet)) },
+		New:     func(t testing.TB) logtest.Log { return b.create(t) },
+		Reopen:  func(t testing.TB, closed logtest.Log) logtest.Log { return b.again(t, closed.(*Loglet)) },
+		Another: func(t testing.TB, open logtest.Log) logtest.Log { return b.again(t, open.(*Loglet)) },
 	}
 }
 
+// TestMain lets the property tests, each of whose steps waits for a disk, try fewer cases than they would in memory.
+func TestMain(m *testing.M) {
+	if err := flag.Set("rapid.checks", "40"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run()) // the command line still has the last word
+}
+
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	logtest.Run(t, newBench(engines.Etcd(t).Client(t)).subject())
 }
 

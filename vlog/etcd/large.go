@@ -90,16 +90,14 @@ func (l *Loglet) upload(ctx context.Context, payloads [][]byte) (ref, error) {
 	return r, context.Cause(ctx)
 }
 
-// gather moves n bytes from the front of parts to the end of b.
+// gather moves n bytes from the front of parts, which it changes, to the end of b.
 func gather(b []byte, parts [][]byte, n int) (_ []byte, rest [][]byte) {
 	for n > 0 {
 		m := min(n, len(parts[0]))
 		b = append(b, parts[0][:m]...)
 		n -= m
-		if m == len(parts[0]) {
+		if parts[0] = parts[0][m:]; len(parts[0]) == 0 {
 			parts = parts[1:]
-		} else {
-			parts = append([][]byte{parts[0][m:]}, parts[1:]...)
 		}
 	}
 	return b, parts

@@ -187,6 +187,7 @@ func (h *history) check(t testing.TB, l *Loglet) {
 // Requests and answers are lost, repeated and late, between several processes and etcd. What etcd did all the same is not
 // done again.
 func TestLostAnswers(t *testing.T) {
+	t.Parallel()
 	etcd := engines.Etcd(t)
 	plain := newBench(etcd.Client(t))
 	for seed := range uint64(6) {
@@ -254,6 +255,7 @@ func TestLostAnswers(t *testing.T) {
 
 // A large Append, a Trim and a removal bear it as well.
 func TestLostAnswersOfLargeAppends(t *testing.T) {
+	t.Parallel()
 	etcd := engines.Etcd(t)
 	plain := newBench(etcd.Client(t))
 	b, u := over(t, plain, etcd.Client(t), 7)
