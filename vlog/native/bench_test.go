@@ -251,3 +251,64 @@ func BenchmarkReconfigure(b *testing.B) {
 	b.ReportMetric(float64(quantile(times, 0.5))/1e6, "p50-ms")
 	b.ReportMetric(float64(quantile(times, 0.99))/1e6, "p99-ms")
 }
+
+// BenchmarkSequencerKilled measures, from the moment at which the death of the sequencer's process is known, how long it takes until the log is
+// writable again, and until an append that was under way is acknowledged.
+func BenchmarkSequencerKilled(b *testing.B) {
+	c := newClusterIn(b, []string{b.TempDir(), b.TempDir(), b.TempDir()})
+	log := c.logOn(0, new(mem.Meta))
+	defer log.Close()
+	var fresh, stuck []time.Duration
+	for b.Loop() {
+		if err := log.Reconfigure(bg, vlog.Segment{Kind: "native", Config: Wish{Count: 3, Sequencer: c.nodes[1].id}.Encode()}); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := log.Append(bg, []byte("before")); err != nil {
+			b.Fatal(err)
+		}
+		c.stop(1)
+		under := make(chan error)
+		go func() {
+			_, err := log.Append(bg, []byte("under way"))
+			under <- err
+		}()
+		for c.node(0).Stats().Handles > 0 { // until it has left
+			if l := c.flying(0); l > 0 {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+		begin := time.Now()
+		if err := log.Reconfigure(bg, vlog.Segment{Kind: "native", Config: Wish{Count: 3, Sequencer: c.nodes[0].id}.Encode()}); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := log.Append(bg, []byte("after")); err != nil {
+			b.Fatal(err)
+		}
+		fresh = append(fresh, time.Since(begin))
+		if err := <-under; err != nil {
+			b.Fatal(err)
+		}
+		stuck = append(stuck, time.Since(begin))
+		c.start(1)
+		c.settle()
+	}
+	b.ReportMetric(float64(quantile(fresh, 0.5))/1e6, "p50-ms")
+	b.ReportMetric(float64(quantile(fresh, 0.99))/1e6, "p99-ms")
+	b.ReportMetric(float64(quantile(stuck, 0.5))/1e6, "stuck-p50-ms")
+	b.ReportMetric(float64(quantile(stuck, 0.99))/1e6, "stuck-p99-ms")
+	b.ReportMetric(0, "ns/op")
+}
+
+// flying is the number of batches on their way from a node.
+func (c *cluster) flying(i int) (n int) {
+	node := c.node(i)
+	node.mu.Lock()
+	defer node.mu.Unlock()
+	for l := range node.handles {
+		l.mu.Lock()
+		n += len(l.batches.flying)
+		l.mu.Unlock()
+	}
+	return n
+}

@@ -134,6 +134,9 @@ func (t *tcp) Send(messages []core.Message) {
 	t.mu.RLock()
 	for i := range messages {
 		m := &messages[i]
+		if m.To == 0 {
+			continue // an answer to who wants none
+		}
 		if t.local[m.To] != nil {
 			here = true
 			continue
