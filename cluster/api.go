@@ -57,6 +57,8 @@ type refusal struct {
 	Status int    `json:"-"`
 	What   string `json:"error"`
 	Advice string `json:"advice,omitempty"`
+	// Removed says that the node that asks was removed from the cluster.
+	Removed bool `json:"removed,omitempty"`
 }
 
 func (e *refusal) Error() string {

@@ -53,6 +53,7 @@ type Cluster struct {
 	mu      sync.Mutex
 	self    Record // as it should be in the registry
 	hooks   *Hooks
+	driver  *driver
 	leader  NodeID   // of the embedded etcd
 	orphans []uint64 // incarnations of sequencers that are no more
 	closers []func() error
@@ -113,6 +114,9 @@ func Open(ctx context.Context, o Options) (_ *Cluster, err error) {
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
+			if c.node == nil && o.Storage != nil {
+				err = errors.Join(err, o.Storage.Close())
+			}
 			err = errors.Join(err, c.Close())
 		}
 	}()
@@ -159,7 +163,10 @@ func (c *Cluster) startNode() (err error) {
 		Dial: c.dial, Candidates: c.candidates, PingEvery: c.o.SuspectAfter / 5, Broken: c.broken, Name: c.identity.Name, Logger: c.log,
 	})
 	if err != nil {
-		return errors.Join(err, storage.Close())
+		if storage != c.o.Storage {
+			err = errors.Join(err, storage.Close())
+		}
+		return err
 	}
 	return nil
 }

@@ -170,6 +170,15 @@ func TestMembersComeAndGo(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	// One that is to end hands over.
+	ending := r.named(r.places()[0].Sequencer)
+	if err := ending.c.HandOver(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	if now := r.places()[0]; now.Sequencer == ending.o.Name || len(now.Servers) != 3 {
+		t.Errorf("the log is on %v", now)
+	}
+
 	// A node dies and loses its disk; another one takes its place.
 	dead := r.nodes[2]
 	dead.kill()
@@ -283,6 +292,16 @@ func TestDisaggregated(t *testing.T) {
 	if got := a.entries(); len(got) != 5 {
 		t.Errorf("%q", got)
 	}
+	l3 := r.named("l3")
+	if err := a.c.Remove(within(t), "l3", false); err != nil {
+		t.Fatal(err)
+	}
+	l3.end()
+	if err := l3.open(); err != nil { // it asks only then
+		t.Fatal(err)
+	}
+	r.eventually("a removed log server is told", func() bool { return l3.c.Err() != nil })
+	wantError(t, l3.c.Err(), "was removed")
 	for _, bad := range []Target{{Kind: "local"}, {Kind: "paper"}, {Kind: "zookeeper"}, {Kind: "native", Servers: []string{"x"}}, {Kind: "native", Sequencer: "l1"},
 		{Kind: "native", Servers: []string{"l1", "l1"}}, {Kind: "native", Endpoints: []string{"a"}}, {Kind: "etcd", Sequencer: "n1"}} {
 		if err := a.c.Reconfigure(within(t), bad); err == nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"rebase/vlog"
@@ -14,10 +15,10 @@ import (
 // Drive begins to act: to move the log away from nodes that fail, and to have the sessions of nodes ended that are gone. It is called once,
 // on a database node, when the log and the database are open.
 func (c *Cluster) Drive(h Hooks) {
-	c.mu.Lock()
-	c.hooks = &h
-	c.mu.Unlock()
 	d := &driver{c: c, h: h, inc: map[uint64]map[NodeID]uint64{}, limit: limiter{first: 200 * time.Millisecond, most: 30 * time.Second, calm: time.Minute}}
+	c.mu.Lock()
+	c.hooks, c.driver = &h, d
+	c.mu.Unlock()
 	c.wg.Go(d.run)
 	if h.OnGone != nil {
 		c.wg.Go(d.mourn)
@@ -29,8 +30,10 @@ func (c *Cluster) Drive(h Hooks) {
 
 // driver carries out what decide decides.
 type driver struct {
-	c     *Cluster
-	h     Hooks
+	c *Cluster
+	h Hooks
+
+	mu    sync.Mutex // held while it looks and acts
 	limit limiter
 	// inc remembers for each loglet in which incarnations the nodes of its sequencers were first seen: in another one there is no sequencer.
 	inc     map[uint64]map[NodeID]uint64
@@ -60,7 +63,9 @@ func (d *driver) run() {
 
 // step looks at the log, and acts if there is something to do and it is this node's turn.
 func (d *driver) step(now time.Time) {
-	v := d.view(now)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	v := d.view(d.h.Log.Chain().Active(), now)
 	p := decide(v)
 	if p.blocked != d.blocked {
 		d.blocked = p.blocked
@@ -85,6 +90,44 @@ func (d *driver) step(now time.Time) {
 	if d.reconfigure(v, p) {
 		d.limit.use(now)
 	}
+}
+
+// HandOver moves sequencers off this node, if there is another that can carry them: before the process ends, so that nobody has to find out that it has.
+// Log servers stay where they are.
+func (c *Cluster) HandOver(ctx context.Context) error {
+	c.mu.Lock()
+	d := c.driver
+	c.mu.Unlock()
+	if d == nil {
+		return nil
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	chain, err := c.chain(ctx)
+	if err != nil {
+		return err
+	}
+	from := chain.Active()
+	v := d.view(from, time.Now())
+	for i := range v.members {
+		if v.members[i].id == c.ID() && v.members[i].state == Up {
+			v.members[i].state = Draining
+		}
+	}
+	p := decide(v)
+	if p.why == "" || !slices.ContainsFunc(v.active.parts, func(p part) bool { return p.sequencer == c.ID() }) {
+		return nil
+	}
+	next, err := c.segment(from, p)
+	if err != nil {
+		return err
+	}
+	var overtaken *vlog.OvertakenError
+	if err := d.h.Log.ReconfigureFrom(ctx, from.ID, next); err != nil && !errors.As(err, &overtaken) {
+		return fmt.Errorf("cluster: move the sequencer off this node: %w", err)
+	}
+	c.log.Info("moved the sequencer off this node, which ends", "loglet", d.h.Log.Chain().Active().ID)
+	return nil
 }
 
 // reconfigure moves the log to where p says, if it is still where v saw it. It returns whether it has done or tried anything.
@@ -124,8 +167,8 @@ func (c *Cluster) names(text string) string {
 	return text
 }
 
-// view is what this node knows now.
-func (d *driver) view(now time.Time) view {
+// view is what this node knows now, of a log whose active segment is s.
+func (d *driver) view(s vlog.Segment, now time.Time) view {
 	records, layout, _ := d.c.registry.all()
 	d.c.mu.Lock()
 	leader := d.c.leader
@@ -140,7 +183,6 @@ func (d *driver) view(now time.Time) view {
 			heard: pulse.heard, alive: pulse.alive && r.State != Left, steady: now.Sub(pulse.since), metaLeader: leader == r.ID,
 		})
 	}
-	s := d.h.Log.Chain().Active()
 	v.active = active{segment: s.ID, parts: d.c.parts(s)}
 	if d.inc[s.ID] == nil {
 		clear(d.inc) // earlier loglets are sealed

@@ -152,8 +152,10 @@ func renew(rec *Record, want Record, others []Record) error {
 	return nil
 }
 
+var errRemoved = errors.New("it cannot come back under its number")
+
 func removedError(rec Record) error {
-	return &StartError{What: fmt.Sprintf("node %s (%s) was removed from the cluster", rec.Name, rec.ID), Advice: "To take part again it joins as a new node, with an empty data folder."}
+	return &StartError{What: fmt.Sprintf("node %s (%s) was removed from the cluster", rec.Name, rec.ID), Err: errRemoved, Advice: "To take part again it joins as a new node, with an empty data folder."}
 }
 
 // unique refuses a name or an address that another node has.
@@ -182,6 +184,9 @@ func (c *Cluster) keepRegistered(fresh bool) {
 			case err == nil:
 				told, pause = true, 250*time.Millisecond
 				c.contacts(a.Peers)
+			case errors.As(err, &e) && e.Removed:
+				c.fail(&StartError{What: e.What, Advice: e.Advice})
+				return
 			case errors.As(err, &e) && e.Status != 503:
 				c.log.Error("the cluster does not know this log server", "err", e)
 				pause = time.Minute
@@ -190,7 +195,7 @@ func (c *Cluster) keepRegistered(fresh bool) {
 				pause = min(2*pause, 10*time.Second)
 			}
 		} else {
-			told, pause = false, time.Minute
+			told, pause = false, 20*time.Second
 		}
 		sleep(c.ctx, pause)
 	}

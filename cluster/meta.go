@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
 
 	"rebase/cluster/secret"
 	"rebase/vlog"
@@ -20,7 +22,11 @@ import (
 // openMeta starts the embedded etcd, or connects to the external one.
 func (c *Cluster) openMeta(ctx context.Context, inside bool, listen string) error {
 	if !inside {
-		client, err := clientv3.New(clientv3.Config{Endpoints: c.identity.Meta, DialTimeout: requestTimeout, DialKeepAliveTime: 5 * time.Second, DialKeepAliveTimeout: 3 * time.Second})
+		config := c.o.MetaClient
+		config.Endpoints, config.Logger = c.identity.Meta, cmp.Or(config.Logger, zap.NewNop())
+		config.DialTimeout = cmp.Or(config.DialTimeout, requestTimeout)
+		config.DialKeepAliveTime, config.DialKeepAliveTimeout = cmp.Or(config.DialKeepAliveTime, 5*time.Second), cmp.Or(config.DialKeepAliveTimeout, 3*time.Second)
+		client, err := clientv3.New(config)
 		if err != nil {
 			return &StartError{What: "the external etcd cannot be used", Err: err, Advice: "Give --meta its client endpoints, http://HOST:2379."}
 		}
@@ -33,7 +39,7 @@ func (c *Cluster) openMeta(ctx context.Context, inside bool, listen string) erro
 	}
 	if c.identity.MetaCluster != "" {
 		// The vote can only be given by one who has one.
-		go c.askForVote()
+		c.wg.Go(c.askForVote)
 	}
 	waiting := time.AfterFunc(3*time.Second, func() {
 		c.log.Info("waiting for a majority of the database nodes: the embedded etcd needs them")

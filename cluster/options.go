@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"rebase/vlog"
 )
@@ -31,6 +32,8 @@ type Options struct {
 	MetaListen, MetaPeer string
 	// Meta are endpoints of an external etcd ("http://10.0.0.7:2379"), to be given to the first node; others hear of them when they join. None: etcd is embedded.
 	Meta []string
+	// MetaClient is the configuration of clients of external etcds, but for the endpoints: certificates, a name and a password.
+	MetaClient clientv3.Config
 	// ClientURL is where clients reach the node. SetClientURL can tell it later.
 	ClientURL string
 	Role      Role // "" is the one it has, or RoleAll

@@ -1,7 +1,9 @@
 package cluster
 
 import (
-	clientv3 "go.etcd.io/etcd/client/v3"
+	"cmp"
+
+	"go.uber.org/zap"
 
 	"rebase/vlog"
 	"rebase/vlog/etcd"
@@ -11,7 +13,9 @@ import (
 
 // Providers returns the kinds of loglets that a cluster's log can consist of, but for cold storage, which is the caller's.
 func (c *Cluster) Providers() map[string]vlog.Provider {
-	clients := &etcd.Clients{Own: c.etcd, Base: clientv3.Config{DialTimeout: requestTimeout}}
+	base := c.o.MetaClient
+	base.DialTimeout, base.Logger = cmp.Or(base.DialTimeout, requestTimeout), cmp.Or(base.Logger, zap.NewNop())
+	clients := &etcd.Clients{Own: c.etcd, Base: base}
 	c.mu.Lock()
 	c.closers = append(c.closers, clients.Close)
 	c.mu.Unlock()

@@ -72,7 +72,7 @@ func refuse(err error) error {
 		if e.Err != nil {
 			what += ": " + e.Err.Error()
 		}
-		return &refusal{Status: http.StatusConflict, What: what, Advice: e.Advice}
+		return &refusal{Status: http.StatusConflict, What: what, Advice: e.Advice, Removed: errors.Is(err, errRemoved)}
 	}
 	return err
 }
