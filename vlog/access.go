@@ -121,7 +121,7 @@ func (l *Log) WaitTail(ctx context.Context, atLeast Position) (Tail, error) {
 		v := l.view.Load()
 		seg, s := v.active()
 		t, err := l.tailOf(ctx, v, s, seg, atLeast)
-		if err == nil && !t.Sealed {
+		if err == nil && (!t.Sealed || l.opts.mistakes&mistakeSealedTail != 0) {
 			s.confirm(t.Next)
 			return Tail{Next: seg.toVirtual(t.Next)}, nil
 		}
@@ -144,7 +144,12 @@ func (l *Log) tailOf(ctx context.Context, v *view, s *slot, seg Segment, atLeast
 	if atLeast <= seg.Start {
 		return loglet.Tail(ctx)
 	}
-	return loglet.WaitTail(ctx, seg.toLoglet(atLeast))
+	t, err := loglet.WaitTail(ctx, seg.toLoglet(atLeast))
+	if t.Sealed && l.opts.mistakes&mistakeParked != 0 {
+		<-l.life.Done()
+		return t, ErrClosed
+	}
+	return t, err
 }
 
 // Read is Loglet.Read on virtual positions. It returns entries of one segment at a time.
@@ -160,7 +165,9 @@ func (l *Log) Read(ctx context.Context, from, to Position, maxBytes int) ([]Entr
 		}
 		seg, s := v.chain.Segments[i], v.slots[i]
 		end := to
-		if seg.Sealed {
+		if l.opts.mistakes&mistakeReadBeyond != 0 {
+			end = to
+		} else if seg.Sealed {
 			end = min(to, seg.End) // beyond it the addresses are the next segment's
 		} else if end = min(to, seg.toVirtual(Position(s.confirmed.Load()))); from >= end {
 			t, err := l.Tail(ctx)

@@ -46,7 +46,7 @@ const maxSegments = 1 << 16
 
 // newChain is the first chain of a log.
 func newChain(initial Segment, reconfiguration [16]byte) Chain {
-	initial.ID, initial.Start, initial.End, initial.Sealed = 1, 1, 0, false
+	initial.ID, initial.Start, initial.End, initial.Sealed = 1, max(initial.Start, 1), 0, false
 	return Chain{Reconfiguration: reconfiguration, Lowest: 1, Segments: []Segment{initial}}
 }
 

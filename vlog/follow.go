@@ -209,7 +209,7 @@ func (l *Log) tryMend(seen *view, late bool) (done bool, err error) {
 	if done, err := l.reload(ctx); done || err != nil {
 		return done, l.closing(err)
 	}
-	if !late {
+	if !late || l.opts.mistakes&mistakeNoRoll != 0 {
 		return false, nil
 	}
 	s := seen.chain.Active()

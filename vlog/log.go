@@ -17,7 +17,8 @@ type Options struct {
 	Meta MetaStore
 	// Providers opens Loglets, by kind. Required; must know every kind in the stored chain.
 	Providers map[string]Provider
-	// Initial is the first segment of a log that does not exist yet: its Kind and Config. Not looked at otherwise.
+	// Initial is the first segment of a log that does not exist yet: its Kind and Config, and its Start where it takes over from another log that ended before
+	// that position; 0 is 1. Not looked at otherwise.
 	Initial Segment
 	// RollForwardAfter is how long a sealed log waits for whoever sealed it to install the next chain, before it does so
 	// itself with the sealed segment's kind and config. Zero means 200 ms.
@@ -29,6 +30,8 @@ type Options struct {
 	OnReconfigure func(Reconfigured)
 	// Logger hears of changes of the chain. Nil means none.
 	Logger *slog.Logger
+
+	mistakes mistakes
 }
 
 // Log is the VirtualLog: one log over a chain of Loglets, of which only the last takes appends. It has a Loglet's

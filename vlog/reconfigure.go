@@ -92,7 +92,8 @@ func (l *Log) open(ctx context.Context, s Segment, lowest uint64, create bool) (
 const storeAttempts = 6
 
 // install writes the chain if the register is still at ifVersion. If it wins it adopts it, with next as the Loglet that the present view lacks (nil:
-// there is none). If it loses, next is let go and won is false. After an error the chain may still come to be stored.
+// there is none). If it loses, next is let go and won is false. It has won too if another has already gone on from there; then that is adopted. After an
+// error the chain may still come to be stored.
 //
 // A write whose answer is lost may have happened, or happen yet. It is found in the register by the number that was drawn for it; if it is not there
 // and the register has not moved, it is written again, the same, so that it does not matter which of the two comes first.
@@ -100,9 +101,19 @@ func (l *Log) install(ctx context.Context, chain Chain, ifVersion uint64, next L
 	value := chain.Append(nil)
 	version, attempt := uint64(0), 0
 	for pause := 5 * time.Millisecond; ; pause *= 2 {
+		if l.opts.mistakes&mistakeNoCondition != 0 {
+			_, ifVersion, _ = l.opts.Meta.Load(ctx)
+		}
 		version, err = l.opts.Meta.Store(ctx, value, ifVersion)
 		if err == nil {
 			break
+		}
+		if !errors.Is(err, ErrConflict) && l.opts.mistakes&mistakeUnknownIsWin != 0 {
+			version = ifVersion
+			break
+		}
+		if !errors.Is(err, ErrConflict) && l.opts.mistakes&mistakeUnknownIsLoss != 0 {
+			return false, errors.Join(err, discard(next))
 		}
 		stored, v, lerr := l.opts.Meta.Load(ctx)
 		if lerr == nil && v > ifVersion {
@@ -114,8 +125,9 @@ func (l *Log) install(ctx context.Context, chain Chain, ifVersion uint64, next L
 				version = v
 				break
 			}
-			if got.names(chain.Active()) {
-				return false, letGo(next) // ours came first and then another's, or both name the very same one
+			if (e.Kind == Began || e.Kind == Extended || e.Kind == Rolled) && got.names(chain.Active()) {
+				// Ours came first and then another's on top of it; or both name the very same Loglet.
+				return true, errors.Join(letGo(next), l.adopt(ctx, stored, v))
 			}
 			return false, discard(next)
 		}
@@ -215,7 +227,7 @@ func (l *Log) extend(outer context.Context, from *view, next Segment, kind Recon
 			}
 		}
 	}()
-	err := l.extendWatched(ctx, from, next, kind, begin)
+	err := l.extendWatched(ctx, from, &next, kind, begin)
 	cancel(nil)
 	<-watching
 	if err == nil || context.Cause(ctx) != ErrOvertaken {
@@ -224,22 +236,26 @@ func (l *Log) extend(outer context.Context, from *view, next Segment, kind Recon
 	if _, err := l.reload(outer); err != nil {
 		return err
 	}
+	if l.view.Load().chain.names(next) {
+		return nil // overtaken by itself: the chain was stored, and nobody had said so
+	}
 	return &OvertakenError{Chain: l.Chain()}
 }
 
-func (l *Log) extendWatched(ctx context.Context, from *view, next Segment, kind ReconfigureKind, begin time.Time) error {
+// extendWatched fills in what becomes of next.
+func (l *Log) extendWatched(ctx context.Context, from *view, next *Segment, kind ReconfigureKind, begin time.Time) error {
 	seg, s := from.active()
 	next.ID = seg.ID + 1
-	fresh, err := l.create(ctx, &next, from.chain.Lowest)
+	fresh, err := l.create(ctx, next, from.chain.Lowest)
 	if err != nil {
 		return err
 	}
 	stalled := time.Now()
-	tail, err := sealed(ctx, s)
+	tail, err := sealed(ctx, s, l.opts.mistakes&mistakeTailFirst != 0)
 	if err != nil {
 		return errors.Join(fmt.Errorf("vlog: end %s loglet %d: %w", seg.Kind, seg.ID, err), discard(fresh))
 	}
-	chain := from.chain.Extend(seg.toVirtual(tail.Next), next, newReconfiguration())
+	chain := from.chain.Extend(seg.toVirtual(tail.Next), *next, newReconfiguration())
 	won, err := l.install(ctx, chain, from.version, fresh, Reconfigured{Kind: kind, Took: time.Since(begin), Stalled: time.Since(stalled)})
 	if err != nil || won {
 		return err
@@ -250,11 +266,15 @@ func (l *Log) extendWatched(ctx context.Context, from *view, next Segment, kind 
 	return &OvertakenError{Chain: l.Chain()}
 }
 
-// sealed seals a Loglet and returns its tail. The tail is asked for after the seal: everything acknowledged lies below it.
-func sealed(ctx context.Context, s *slot) (Tail, error) {
+// sealed seals a Loglet and returns its tail. The tail is asked for after the seal: everything acknowledged lies below it. (early is a mistake.)
+func sealed(ctx context.Context, s *slot, early bool) (Tail, error) {
 	loglet, err := s.get(ctx)
 	if err != nil {
 		return Tail{}, err
+	}
+	if early {
+		tail, err := loglet.Tail(ctx)
+		return tail, errors.Join(err, loglet.Seal(ctx))
 	}
 	if err := loglet.Seal(ctx); err != nil {
 		return Tail{}, err

@@ -656,3 +656,36 @@ func TestOnReconfigure(t *testing.T) {
 		t.Fatalf("events %s", got)
 	}
 }
+
+// mute is a register that takes a chain and does not say so.
+type mute struct {
+	vlog.MetaStore
+	on atomic.Bool
+}
+
+func (m *mute) Store(ctx context.Context, value []byte, v uint64) (uint64, error) {
+	version, err := m.MetaStore.Store(ctx, value, v)
+	if m.on.Load() {
+		<-ctx.Done()
+		return 0, ctx.Err()
+	}
+	return version, err
+}
+
+// Found by the simulation: who finds that the chain has changed while he waits for the answer to his own change was told that another had been faster.
+func TestNotOvertakenByItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		meta := &mute{MetaStore: w.meta}
+		w.meta = meta
+		l := w.open(t)
+		defer l.Close()
+		mustAppend(t, l, "a")
+		meta.on.Store(true)
+		reconfigure(t, l, "x")
+		if c := l.Chain(); string(c.Active().Config) != "x" {
+			t.Fatalf("chain is %+v", c)
+		}
+		mustAppend(t, l, "b")
+	})
+}
