@@ -147,7 +147,8 @@ func (a *archiver) segment(ctx context.Context, s vlog.Segment) (done bool, err 
 	now, there := find(a.log.Chain(), s.ID)
 	switch {
 	case there && now.Kind == Kind && bytes.Equal(now.Config, cfg.Encode()):
-		if errors.Is(err, errOvertaken) {
+		var overtaken *vlog.OvertakenError
+		if errors.Is(err, errOvertaken) || errors.As(err, &overtaken) {
 			return false, nil // by one that is the same
 		}
 		fresh.taken.Store(true)
