@@ -11,7 +11,8 @@
 //
 // # Promises
 //
-//   - A write that was answered with 2xx is durable, and any later read sees it.
+//   - A write that was answered with 2xx is durable, and any later read sees it, also at another node of a cluster (a
+//     stream begins with the state of its node).
 //   - A read sees one state of the database, not a mixture of two.
 //   - A conditional write (if-match) is decided where writes are ordered: of any
 //     number of writers with the same ETag at most one succeeds.

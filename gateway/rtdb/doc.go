@@ -22,6 +22,9 @@
 //     error for that, since SDKs would undo the write.
 //   - A connection that is silent for longer than a client of this protocol can be is closed, and its onDisconnect
 //     operations run.
+//   - In a cluster a get sees what was acknowledged before by any node. A client whose session another node has ended is cut off and not answered; when it
+//     comes back, here or elsewhere, the writes that it sends again are recognised. A server that is drained leads
+//     its clients elsewhere (redirect.go).
 //
 // # What the caller must do
 //
