@@ -67,6 +67,9 @@ func (d *data) openMember(ctx context.Context, o Options, m *metrics) error {
 	if err != nil {
 		return fmt.Errorf("log: %w", err)
 	}
+	if first := d.log.Chain().First(); first < start {
+		return fmt.Errorf("the cluster's log begins at %d, and this server's ends only before %d: the cluster was begun with other data", first, start)
+	}
 	if err := retire(o); err != nil {
 		return err
 	}
