@@ -247,5 +247,6 @@ const (
 	mistakeTwice                             // a request that arrives twice is appended twice
 	mistakeAckOnKnown                        // the sequencer takes a Known of others for its own commits
 	mistakeTrimUnknown                       // what is known to be committed begins anew at the start after a restart, whatever is trimmed
+	mistakeSmallSeal                         // T7: fewer servers end the log than it takes to meet every majority
 	mistakeForgetAcked                       // a server does not notice that it has lost what it acknowledged
 )

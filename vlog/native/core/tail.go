@@ -42,7 +42,7 @@ func (c *Client) asked(o *op, m Message, out *Output) {
 		}
 	}
 	switch {
-	case len(sealed) >= c.cfg.majority():
+	case len(sealed) >= c.enough():
 		c.sealedTail(o, sealed, out)
 	case (len(sealed) > 0 || c.sealed) && c.mistakes&mistakeLeaveSeal == 0:
 		// Complete the seal, and take the answers for Infos.
