@@ -12,9 +12,12 @@ import (
 const (
 	sequencerTick  = time.Millisecond
 	sequencerRetry = 200 // ticks
-	clientTick     = 5 * time.Millisecond
-	clientRetry    = 40 // ticks
-	sealedHaste    = 10 // times as fast, when a seal is known of
+	clientTick     = 20 * time.Millisecond
+	clientRetry    = 10 // ticks
+	sealedHaste    = 10 // ticks at once, when a seal is known of
+	// A sequencer of which nobody has heard for quietTicks has only a dead server to ask again; it wakes up for slowTicks at once.
+	quietTicks = 100
+	slowTicks  = 25
 )
 
 // ticker calls tick every interval for as long as it says that there is something to do. Its owner's lock guards it.
@@ -37,6 +40,17 @@ func (t *ticker) arm(tick func()) {
 	}
 }
 
+// hurry sets a shorter interval, for the tick that is due, too.
+func (t *ticker) hurry(interval time.Duration) {
+	if t.interval == interval {
+		return
+	}
+	t.interval = interval
+	if t.armed && t.timer.Stop() {
+		t.timer.Reset(interval)
+	}
+}
+
 // sequencer is what runs around a core.Sequencer.
 type sequencer struct {
 	cfg     core.Config
@@ -47,6 +61,7 @@ type sequencer struct {
 	core   *core.Sequencer
 	out    outbox
 	ticks  ticker
+	quiet  int // ticks since the last message
 	closed bool
 }
 
@@ -58,6 +73,7 @@ func startSequencer(cfg core.Config, send func([]core.Message), repeats *atomic.
 func (s *sequencer) handle(batch []core.Message) {
 	s.mu.Lock()
 	if !s.closed {
+		s.quiet = 0
 		for i := range batch {
 			s.out.add(s.core.Step(batch[i]).Messages)
 		}
@@ -67,18 +83,31 @@ func (s *sequencer) handle(batch []core.Message) {
 }
 
 func (s *sequencer) arm() {
-	if !s.closed && !s.core.Idle() {
-		s.ticks.arm(s.tick)
+	if s.closed || s.core.Idle() {
+		return
 	}
+	if s.quiet < quietTicks {
+		s.ticks.hurry(sequencerTick)
+	} else {
+		s.ticks.interval = slowTicks * sequencerTick
+	}
+	s.ticks.arm(s.tick)
 }
 
 func (s *sequencer) tick() {
 	s.mu.Lock()
 	s.ticks.armed = false
 	if !s.closed {
-		messages := s.core.Tick().Messages
-		s.repeats.Add(uint64(len(messages)))
-		s.out.add(messages)
+		n := 1
+		if s.ticks.interval != sequencerTick {
+			n = slowTicks
+		}
+		for range n {
+			messages := s.core.Tick().Messages
+			s.repeats.Add(uint64(len(messages)))
+			s.out.add(messages)
+		}
+		s.quiet += n
 		s.arm()
 	}
 	s.out.flush(&s.mu, s.send)
