@@ -145,7 +145,7 @@ func TestMembersComeAndGo(t *testing.T) {
 		o := r.options("stranger")
 		o.Join = []string{a.o.Listen}
 		change(&o)
-		ctx, cancel := context.WithTimeout(bg, time.Second)
+		ctx, cancel := context.WithTimeout(bg, 3*time.Second)
 		c, err := Open(ctx, o)
 		cancel()
 		if err == nil {

@@ -79,7 +79,9 @@ func (c *Cluster) join(ctx context.Context) (*joinAnswer, error) {
 			if errors.As(err, &e) && e.Status != 503 {
 				return nil, &StartError{What: fmt.Sprintf("%s does not let this node join: %s", addr, e.What), Advice: e.Advice}
 			}
-			last = fmt.Errorf("%s: %w", addr, err)
+			if last == nil || ctx.Err() == nil { // that there was no more time says less
+				last = fmt.Errorf("%s: %w", addr, err)
+			}
 			if !said[last.Error()] {
 				said[last.Error()] = true
 				c.log.Warn("joining is not possible yet; it will be tried again", "node", addr, "err", err)
