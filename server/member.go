@@ -29,9 +29,9 @@ type member struct {
 	end     context.CancelFunc
 	wg      sync.WaitGroup
 	ready   chan struct{} // closed when data.db is set
-	onFail  atomic.Pointer[func(error)]
-
 	draining atomic.Bool
+	fail     func(error) // what attach was given; guarded by mu
+	drain    func(on bool)
 
 	mu      sync.Mutex
 	digests []cluster.Digest // the last of this replica, oldest first
@@ -194,12 +194,29 @@ func (m *member) endSessions(ctx context.Context, gone func(node, incarnation ui
 
 // state is told what operators want of this node.
 func (m *member) state(s cluster.State) {
-	m.draining.Store(s == cluster.Draining)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	on := s == cluster.Draining
+	if m.draining.Swap(on) != on && m.drain != nil {
+		m.wg.Go(func() { m.drain(on) })
+	}
+}
+
+// attach says who is told when the node's disk fails, and when the node is drained or taken back. It may be drained already.
+func (m *member) attach(fail func(error), drain func(on bool)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fail, m.drain = fail, drain
+	if m.draining.Load() {
+		m.wg.Go(func() { drain(true) })
+	}
 }
 
 func (m *member) failed(err error) {
-	if f := m.onFail.Load(); f != nil {
-		(*f)(err)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.fail != nil {
+		m.fail(err)
 	}
 }
 

@@ -132,8 +132,7 @@ func open(ctx context.Context, o Options) (*Server, error) {
 	s.checkpoints.Go(func() { c.run(run, o.CheckpointEvery) })
 	s.checkpoints.Go(func() { s.rotateKeys(run) })
 	if s.data.member != nil {
-		fail := s.fail
-		s.data.member.onFail.Store(&fail)
+		s.data.member.attach(s.fail, s.drain)
 	}
 	go func() {
 		<-s.data.db.Failed()
@@ -184,18 +183,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return s.shutdownErr
 }
 
-// stepDownTimeout bounds a duty of politeness.
-const stepDownTimeout = 3 * time.Second
-
 func (s *Server) end(ctx context.Context) error {
 	s.ending.Store(true)
 	s.http.stopListening()
-	if c := s.data.cluster; c != nil {
-		stepping, cancel := context.WithTimeout(ctx, stepDownTimeout)
-		if err := c.StepDown(stepping); err != nil {
-			s.log.Warn("others will have to find out that this node does not order the log any more", "err", err)
-		}
-		cancel()
+	if s.data.cluster != nil {
+		s.leave(ctx)
 	}
 	// net/http knows neither hijacked connections nor when a stream ends, so the
 	// gateways end theirs first.
