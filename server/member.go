@@ -21,14 +21,14 @@ import (
 
 // member is a server's part in a cluster, above the log: what its replica tells the others and what it makes of what they tell.
 type member struct {
-	cluster *cluster.Cluster
-	data    *data
-	log     *slog.Logger
-	every   time.Duration // between digests
-	run     context.Context
-	end     context.CancelFunc
-	wg      sync.WaitGroup
-	ready   chan struct{} // closed when data.db is set
+	cluster  *cluster.Cluster
+	data     *data
+	log      *slog.Logger
+	every    time.Duration // between digests
+	run      context.Context
+	end      context.CancelFunc
+	wg       sync.WaitGroup
+	ready    chan struct{} // closed when data.db is set
 	draining atomic.Bool
 	fail     func(error) // what attach was given; guarded by mu
 	drain    func(on bool)
