@@ -53,7 +53,7 @@ const (
 	// directBytes bounds what is written by who has sent it.
 	directBytes = 64 << 10
 	// queueBytes bounds what waits to be written to one connection, unless it is a single message.
-	queueBytes = 16 << 20
+	queueBytes = 32 << 20
 	helloWait  = 10 * time.Second
 	preamble   = "RBL1"
 	wireFormat = 1

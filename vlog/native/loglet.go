@@ -89,8 +89,12 @@ func (l *Loglet) nobody(m *core.Message) {
 		return
 	}
 	l.broken = true
-	if l.broke != nil {
+	if l.broke != nil && !l.client.Sealed() {
 		go l.broke()
+	}
+	// The sequencer of a sealed loglet may have been ended. Whoever waits for it learns of the seal from the servers, now.
+	for range clientRetry {
+		l.did(l.client.Tick())
 	}
 }
 

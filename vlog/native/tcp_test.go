@@ -379,6 +379,66 @@ func TestSequencerRestarted(t *testing.T) {
 	}
 }
 
+// The sequencer of a loglet that is sealed ends. Who comes late is told of the seal.
+func TestAppendAfterSequencerEnded(t *testing.T) {
+	c := newCluster(t, 3)
+	l := c.create(0, 1, Wish{Sequencer: c.nodes[1].id})
+	defer l.Close()
+	late := c.open(2, l)
+	defer late.Close()
+	appendN(t, l, 0, 3)
+	if err := l.Seal(bg); err != nil {
+		t.Fatal(err)
+	}
+	for c.node(1).Stats().Sequencers > 0 {
+		c.node(1).sweepOnce()
+		time.Sleep(time.Millisecond)
+	}
+	if _, err := late.Append(bg, []byte("late")); !errors.Is(err, vlog.ErrSealed) {
+		t.Fatal(err)
+	}
+}
+
+// What nodes hear of each other.
+func TestHeard(t *testing.T) {
+	c := newCluster(t, 2)
+	n := c.node(0)
+	before := time.Now()
+	for {
+		if last, rtt := n.Heard(c.nodes[1].id); last.After(before) {
+			if rtt <= 0 {
+				t.Fatal(rtt)
+			}
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if last, _ := n.Heard(n.ID()); last.IsZero() {
+		t.Error("a node does not hear itself")
+	}
+	if last, _ := n.Heard(99); !last.IsZero() {
+		t.Error("somebody was heard who is not there")
+	}
+	c.stop(1)
+	dead, _ := n.Heard(c.nodes[1].id)
+	for n.Stats().DialErrors == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if last, _ := n.Heard(c.nodes[1].id); last.Sub(dead) > time.Second {
+		t.Error("the dead are heard")
+	}
+	c.start(1)
+	for {
+		if last, _ := n.Heard(c.nodes[1].id); last.After(dead) {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if s := n.Stats(); s.BytesOut == 0 || s.FramesIn == 0 || s.Writes == 0 || s.Connections == 0 || s.Dials < 2 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // logOn opens the whole log at a node.
 func (c *cluster) logOn(i int, meta vlog.MetaStore) *vlog.Log {
 	c.t.Helper()

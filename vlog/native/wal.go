@@ -28,6 +28,8 @@ import (
 type wal struct {
 	log      vlog.Loglet
 	identity uint64
+	buf      []byte        // of the last append, for the next; the log does not keep it
+	payloads [][]byte      // the same
 	slack    vlog.Position // how many entries may be superfluous before they are trimmed
 
 	mu      sync.Mutex
@@ -56,6 +58,8 @@ const (
 	walHeader = 40
 	// walChunk bounds the payload of one append to the log below, unless a single entry is larger.
 	walChunk = 32 << 20
+	// walKeep bounds the buffer that is kept.
+	walKeep = 1 << 20
 	// walSlack is how many superfluous entries are worth a checkpoint.
 	walSlack = 1 << 12
 )
@@ -227,14 +231,19 @@ func (w *wal) Append(records []core.Record) error {
 }
 
 func (w *wal) append(records []core.Record, size int) (freed bool, err error) {
-	buf := make([]byte, 0, size)
-	payloads := make([][]byte, len(records))
-	for i, r := range records {
+	buf, payloads := w.buf[:0], w.payloads[:0]
+	if cap(buf) < size {
+		buf = make([]byte, 0, size)
+	}
+	for _, r := range records {
 		begin := len(buf)
 		buf = encodeRecord(buf, r)
-		payloads[i] = buf[begin:]
+		payloads = append(payloads, buf[begin:])
 	}
 	at, err := w.log.Append(context.Background(), payloads...)
+	if clear(payloads); size <= walKeep {
+		w.buf, w.payloads = buf, payloads
+	}
 	if err != nil {
 		return false, fmt.Errorf("vlog/native: write %d records: %w", len(records), err)
 	}
