@@ -235,6 +235,13 @@ func TestClusterIsOneDatabase(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
+			"many writes": func(*rapid.T) { // more than one record holds
+				k := clients[rapid.IntRange(0, 3).Draw(rt, "client")]
+				for range 40 {
+					k.new()
+				}
+			},
+			"confirmations": func(*rapid.T) { alive("node").db.logConfirmations() },
 			"late entries": func(*rapid.T) { c.deliver(alive("node")) },
 			"copy": func(*rapid.T) {
 				from := alive("node")
