@@ -34,11 +34,16 @@ func (p *pulses) init(o Options) {
 
 // look looks at all nodes. It is called by one goroutine often enough for what it says to be true.
 func (c *Cluster) look(now time.Time) {
+	others := c.others()
+	last := make([]time.Time, len(others))
+	for i, r := range others {
+		last[i], _ = c.node.Heard(core.Node(r.ID)) // not under a lock that candidates needs
+	}
 	c.pulses.mu.Lock()
 	defer c.pulses.mu.Unlock()
 	c.pulses.suspicion.tick(now)
-	for _, r := range c.others() {
-		heard, _ := c.node.Heard(core.Node(r.ID))
+	for i, r := range others {
+		heard := last[i]
 		audible, alive, since := c.pulses.suspicion.look(r.ID, heard)
 		if r.State != Left && c.pulses.suspicion.doubtful(r.ID) && !c.pulses.probing[r.ID] {
 			c.pulses.probing[r.ID] = true
