@@ -3,6 +3,7 @@ package native
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"sync"
@@ -272,10 +273,7 @@ func BenchmarkSequencerKilled(b *testing.B) {
 			_, err := log.Append(bg, []byte("under way"))
 			under <- err
 		}()
-		for c.node(0).Stats().Handles > 0 { // until it has left
-			if l := c.flying(0); l > 0 {
-				break
-			}
+		for c.flying(0) == 0 { // until it has left
 			time.Sleep(time.Millisecond)
 		}
 		begin := time.Now()
@@ -304,8 +302,9 @@ func BenchmarkSequencerKilled(b *testing.B) {
 func (c *cluster) flying(i int) (n int) {
 	node := c.node(i)
 	node.mu.Lock()
-	defer node.mu.Unlock()
-	for l := range node.handles {
+	handles := slices.Collect(maps.Keys(node.handles))
+	node.mu.Unlock()
+	for _, l := range handles { // a handle's lock is taken before its node's
 		l.mu.Lock()
 		n += len(l.batches.flying)
 		l.mu.Unlock()

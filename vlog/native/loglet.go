@@ -24,7 +24,7 @@ type Loglet struct {
 	broke   func() // the sequencer is gone; called once
 	missing func() bool
 
-	mu      sync.Mutex
+	mu      sync.Mutex // taken before the node's
 	client  *core.Client
 	calls   map[uint64]*call
 	batches batches
