@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 )
 
@@ -21,7 +20,7 @@ func (l *Log) Append(ctx context.Context, payloads ...[]byte) (Position, error) 
 	for {
 		v := l.view.Load()
 		seg, s := v.active()
-		first, err := l.appendTo(ctx, v, s, payloads)
+		first, err := l.appendTo(ctx, s, payloads)
 		if err == nil {
 			s.confirm(first + Position(len(payloads)))
 			return seg.toVirtual(first), nil
@@ -32,44 +31,25 @@ func (l *Log) Append(ctx context.Context, payloads ...[]byte) (Position, error) 
 	}
 }
 
-func (l *Log) appendTo(ctx context.Context, v *view, s *slot, payloads [][]byte) (Position, error) {
+func (l *Log) appendTo(ctx context.Context, s *slot, payloads [][]byte) (Position, error) {
 	loglet, err := s.get(ctx)
 	if err != nil {
 		return 0, err
 	}
-	ctx, done := l.attend(ctx, s.leading, v)
-	defer done()
+	ctx, done := l.attend(ctx, s.leading, s)
+	defer s.leave(done)
 	return loglet.Append(ctx, payloads...)
 }
 
-// attend returns the context for a call of a Loglet of v, which ends with ctx or with other, and sees to it that the register is asked now and then
-// for a newer chain while the call waits.
-func (l *Log) attend(ctx, other context.Context, v *view) (context.Context, func()) {
-	ctx, unbind := bind(ctx, other)
-	w := &attendant{log: l, view: v}
-	w.timer.Store(time.AfterFunc(l.opts.RecheckEvery, w.ring))
-	return ctx, func() {
-		w.over.Store(true)
-		w.timer.Load().Stop()
-		unbind()
+// attend returns the context for a call of the Loglet s, which ends with ctx or with other, and counts the call, so that one that waits for long is noticed.
+// What it returns is passed to s.leave.
+func (l *Log) attend(ctx, other context.Context, s *slot) (context.Context, func()) {
+	s.calls.Add(1)
+	l.watch.rouse(l)
+	if ctx.Done() == nil {
+		return other, nil
 	}
-}
-
-type attendant struct {
-	log   *Log
-	view  *view
-	timer atomic.Pointer[time.Timer]
-	over  atomic.Bool
-}
-
-func (w *attendant) ring() {
-	if w.over.Load() {
-		return
-	}
-	w.log.recheck(w.view)
-	if t := w.timer.Load(); t != nil {
-		t.Reset(w.log.opts.RecheckEvery)
-	}
+	return bind(ctx, other)
 }
 
 // next decides what to do after an error of the Loglet s of v: nil means that a newer view is in place and the call is to be
@@ -120,7 +100,7 @@ func (l *Log) WaitTail(ctx context.Context, atLeast Position) (Tail, error) {
 	for {
 		v := l.view.Load()
 		seg, s := v.active()
-		t, err := l.tailOf(ctx, v, s, seg, atLeast)
+		t, err := l.tailOf(ctx, s, seg, atLeast)
 		if err == nil && (!t.Sealed || l.opts.mistakes&mistakeSealedTail != 0) {
 			s.confirm(t.Next)
 			return Tail{Next: seg.toVirtual(t.Next)}, nil
@@ -134,13 +114,13 @@ func (l *Log) WaitTail(ctx context.Context, atLeast Position) (Tail, error) {
 	}
 }
 
-func (l *Log) tailOf(ctx context.Context, v *view, s *slot, seg Segment, atLeast Position) (Tail, error) {
+func (l *Log) tailOf(ctx context.Context, s *slot, seg Segment, atLeast Position) (Tail, error) {
 	loglet, err := s.get(ctx)
 	if err != nil {
 		return Tail{}, err
 	}
-	ctx, done := l.attend(ctx, s.leading, v)
-	defer done()
+	ctx, done := l.attend(ctx, s.leading, s)
+	defer s.leave(done)
 	if atLeast <= seg.Start {
 		return loglet.Tail(ctx)
 	}
@@ -176,7 +156,7 @@ func (l *Log) Read(ctx context.Context, from, to Position, maxBytes int) ([]Entr
 			}
 			continue
 		}
-		entries, err := l.readIn(ctx, v, s, seg, from, end, maxBytes)
+		entries, err := l.readIn(ctx, s, seg, from, end, maxBytes)
 		var trimmed *TrimmedError
 		switch {
 		case err == nil && len(entries) > 0:
@@ -212,7 +192,7 @@ func (l *Log) Read(ctx context.Context, from, to Position, maxBytes int) ([]Entr
 // errUnopened marks the failure to open a sealed segment's Loglet.
 var errUnopened = errors.New("vlog: a part of the log cannot be opened now")
 
-func (l *Log) readIn(ctx context.Context, v *view, s *slot, seg Segment, from, to Position, maxBytes int) ([]Entry, error) {
+func (l *Log) readIn(ctx context.Context, s *slot, seg Segment, from, to Position, maxBytes int) ([]Entry, error) {
 	loglet, err := s.get(ctx)
 	if err != nil {
 		if errors.Is(err, ErrClosed) || ctx.Err() != nil {
@@ -220,8 +200,8 @@ func (l *Log) readIn(ctx context.Context, v *view, s *slot, seg Segment, from, t
 		}
 		return nil, fmt.Errorf("%w: %w", errUnopened, err)
 	}
-	ctx, done := l.attend(ctx, s.present, v)
-	defer done()
+	ctx, done := l.attend(ctx, s.present, s)
+	defer s.leave(done)
 	entries, err := loglet.Read(ctx, seg.toLoglet(from), seg.toLoglet(to), maxBytes)
 	if err != nil {
 		return nil, err
@@ -330,8 +310,8 @@ func (l *Log) trimFirst(ctx context.Context, v *view, before Position) (Position
 	if err != nil {
 		return 0, err
 	}
-	ctx, done := l.attend(ctx, s.present, v)
-	defer done()
+	ctx, done := l.attend(ctx, s.present, s)
+	defer s.leave(done)
 	effective, err := loglet.Trim(ctx, p)
 	if err != nil {
 		return 0, err

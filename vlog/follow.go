@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 )
 
@@ -226,25 +227,65 @@ func (l *Log) closing(err error) error {
 	return err
 }
 
-// recheck asks the register, because a call has waited for long in the view seen.
-func (l *Log) recheck(seen *view) {
-	last, now := l.checked.Load(), time.Now().UnixNano()
-	if now-last < int64(l.opts.RecheckEvery/2) || !l.checked.CompareAndSwap(last, now) {
+// watch notices calls that wait for long, and has the register asked then. It is one timer for all calls, for one for each would cost more than the rest
+// of what a Log does.
+type watch struct {
+	awake atomic.Bool // the timer is set
+	timer *time.Timer // guarded by Log.mu
+}
+
+// rouse sets the timer if it is not. It is called when a call begins.
+func (w *watch) rouse(l *Log) {
+	if w.awake.Load() || !w.awake.CompareAndSwap(false, true) {
 		return
 	}
-	l.start(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), l.opts.RecheckEvery)
-		defer cancel()
-		ctx, release, err := l.acquire(ctx)
-		if err != nil {
-			return
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.closed:
+	case w.timer == nil:
+		w.timer = time.AfterFunc(l.opts.RecheckEvery, l.look)
+	default:
+		w.timer.Reset(l.opts.RecheckEvery)
+	}
+}
+
+// look looks for Loglets with calls of which none has ended since it last looked.
+func (l *Log) look() {
+	v := l.view.Load()
+	busy, stuck := false, false
+	for _, s := range v.slots {
+		ended := s.ended.Load()
+		if s.calls.Load() > ended {
+			busy, stuck = true, stuck || ended == s.seen.Load()
 		}
-		defer release()
-		if l.view.Load() != seen {
-			return
-		}
-		if _, err := l.reload(ctx); err != nil {
-			l.opts.Logger.Debug("asking for a newer chain", "err", err)
-		}
-	})
+		s.seen.Store(ended)
+	}
+	if stuck {
+		l.start(func() { l.recheck(v) })
+	}
+	l.watch.awake.Store(false)
+	for _, s := range v.slots {
+		busy = busy || s.calls.Load() > s.ended.Load() // begun meanwhile, and saw the watch awake
+	}
+	if busy {
+		l.watch.rouse(l)
+	}
+}
+
+// recheck asks the register, because a call has waited for long in the view seen.
+func (l *Log) recheck(seen *view) {
+	ctx, cancel := context.WithTimeout(context.Background(), l.opts.RecheckEvery)
+	defer cancel()
+	ctx, release, err := l.acquire(ctx)
+	if err != nil {
+		return
+	}
+	defer release()
+	if l.view.Load() != seen {
+		return
+	}
+	if _, err := l.reload(ctx); err != nil {
+		l.opts.Logger.Debug("asking for a newer chain", "err", err)
+	}
 }

@@ -23,8 +23,8 @@ type Options struct {
 	// RollForwardAfter is how long a sealed log waits for whoever sealed it to install the next chain, before it does so
 	// itself with the sealed segment's kind and config. Zero means 200 ms.
 	RollForwardAfter time.Duration
-	// RecheckEvery is how often the register is asked for a newer chain while a call waits for a Loglet. A Loglet that was sealed says so; this is
-	// for one that can say nothing any more, because it was left and dismantled while this process was away. Zero means 5 s.
+	// RecheckEvery is how often the register is asked for a newer chain while calls wait for a Loglet and none of them ends. A Loglet that was sealed says so; this is
+	// for one that can say nothing any more, because it was left and dismantled while this process was away. Zero means 3 s.
 	RecheckEvery time.Duration
 	// OnReconfigure is told of every change of the chain in use, after it, one at a time. It must not call the Log. Nil means nobody.
 	OnReconfigure func(Reconfigured)
@@ -57,7 +57,7 @@ type Log struct {
 	mending *mending // of the view in use; nil if nobody has met its end
 	started sync.WaitGroup
 
-	checked atomic.Int64 // when the register was last asked because of a call that waits, UnixNano
+	watch watch
 }
 
 // Open opens the log described by o.Meta, or begins one with o.Initial if nothing is stored there.
@@ -66,7 +66,7 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 		o.RollForwardAfter = 200 * time.Millisecond
 	}
 	if o.RecheckEvery <= 0 {
-		o.RecheckEvery = 5 * time.Second
+		o.RecheckEvery = 3 * time.Second
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -152,6 +152,9 @@ func (l *Log) Chain() Chain {
 func (l *Log) Close() error {
 	l.mu.Lock()
 	l.closed = true
+	if t := l.watch.timer; t != nil {
+		t.Stop()
+	}
 	l.mu.Unlock()
 	l.end()
 	l.changing <- struct{}{}

@@ -35,15 +35,16 @@ func (v *view) find(s Segment) *slot {
 type slot struct {
 	// leading ends a while after the Loglet has ceased to be the active one, so that an Append or a wait that still hopes for its answer is let
 	// go. present ends when no chain names it any more.
-	leading, present context.Context
-	unlead, vanish   context.CancelFunc
-	unleading        *time.Timer
-	open             func(context.Context) (Loglet, error)
-	confirmed        atomic.Uint64 // positions of the Loglet below it are in the log: they lie below a tail that was not sealed
-	loglet           atomic.Pointer[opened]
-	opening          chan struct{} // a token in it is held by who opens the Loglet
-	mu               sync.Mutex
-	closed           bool
+	leading, present   context.Context
+	unlead, vanish     context.CancelFunc
+	unleading          *time.Timer
+	open               func(context.Context) (Loglet, error)
+	calls, ended, seen atomic.Int64  // calls begun, ended, and ended when the watch last looked
+	confirmed          atomic.Uint64 // positions of the Loglet below it are in the log: they lie below a tail that was not sealed
+	loglet             atomic.Pointer[opened]
+	opening            chan struct{} // a token in it is held by who opens the Loglet
+	mu                 sync.Mutex
+	closed             bool
 }
 
 type opened struct{ Loglet }
@@ -91,6 +92,14 @@ func (s *slot) get(ctx context.Context) (Loglet, error) {
 	}
 	s.loglet.Store(&opened{loglet})
 	return loglet, nil
+}
+
+// leave ends a call that Log.attend has counted.
+func (s *slot) leave(unbind func()) {
+	s.ended.Add(1)
+	if unbind != nil {
+		unbind()
+	}
 }
 
 // confirm takes notice of a tail that was not sealed, or of an acknowledged append.
