@@ -9,7 +9,7 @@ SOAK      ?= 30
 # What the SDK suites drive. Not for the Go tests, which build what they need.
 test-node test-browser test-sdks: export REBASE_BIN := $(abspath $(BIN))
 
-.PHONY: help build lint test test-go test-node test-browser test-acme test-sdks bench fuzz soak clean
+.PHONY: help build lint test test-go test-node test-browser test-acme test-sdks bench bench-log fuzz soak clean
 .DEFAULT_GOAL := help
 
 help: ## list what there is
@@ -47,6 +47,9 @@ test-sdks: build ## the Admin SDKs for Go, Java and Python against a server
 
 bench: build ## measure a server on this machine
 	$(BIN) bench
+
+bench-log: ## measure the engines of the log beside each other, with real etcd and ZooKeeper servers
+	REBASE_BENCH=log $(GO) test -count=1 -timeout 30m -run TestEngines -v ./bench/logs
 
 fuzz: ## run every fuzz test for FUZZTIME (15s)
 	@set -e; $(GO) list ./... | while read -r package; do \

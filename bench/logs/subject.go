@@ -17,11 +17,12 @@ import (
 
 // subject is an engine under measurement: a log whose only loglet is of that kind, and a handle on this loglet.
 type subject struct {
-	name   string
-	loglet vlog.Loglet
-	log    *vlog.Log
-	again  func(context.Context) (vlog.Segment, error) // what to reconfigure to
-	down   []func() error                              // in the order in which to close
+	name    string
+	loglet  vlog.Loglet
+	log     *vlog.Log
+	stalled time.Duration                               // in the last reconfiguration: from before the seal until the new chain was in use
+	again   func(context.Context) (vlog.Segment, error) // what to reconfigure to
+	down    []func() error                              // in the order in which to close
 }
 
 func (s *subject) close() error {
@@ -100,6 +101,7 @@ func (o *Options) open(ctx context.Context, name, dir string) (*subject, error) 
 	}
 	s.log, err = vlog.Open(ctx, vlog.Options{
 		Meta: local.FileMeta(dir, vfs.Default), Providers: map[string]vlog.Provider{name: keep}, Initial: vlog.Segment{Kind: name, Config: wish},
+		OnReconfigure: func(r vlog.Reconfigured) { s.stalled = r.Stalled },
 	})
 	if err != nil {
 		return nil, errors.Join(err, s.close())
