@@ -89,6 +89,7 @@ func newCluster(t *testing.T, flags ...string) *cluster {
 		if c.t = t; t.Failed() {
 			c.printLogs()
 		}
+		c.keepLogs()
 	})
 	return c
 }
@@ -344,11 +345,21 @@ func (c *cluster) printLogs() {
 		}
 		c.t.Logf("the end of what %s has said:\n%s", n.name, text)
 	}
-	if dir := os.Getenv("REBASE_CLUSTER_LOGS"); dir != "" {
-		for _, n := range append(c.everyone(), c.gone...) {
-			if text, err := os.ReadFile(n.file.Name()); err == nil {
-				os.WriteFile(filepath.Join(dir, strings.ReplaceAll(c.t.Name(), "/", "-")+"-"+n.name+".log"), text, 0o644)
-			}
+}
+
+// keepLogs copies what each node has said to the folder that REBASE_CLUSTER_LOGS names, if it does.
+func (c *cluster) keepLogs() {
+	dir := os.Getenv("REBASE_CLUSTER_LOGS")
+	if dir == "" {
+		return
+	}
+	for _, n := range append(c.everyone(), c.gone...) {
+		text, err := os.ReadFile(n.file.Name())
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, strings.ReplaceAll(c.t.Name(), "/", "-")+"-"+n.name+".log"), text, 0o644)
+		}
+		if err != nil {
+			c.t.Error(err)
 		}
 	}
 }

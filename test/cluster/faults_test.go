@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -11,6 +12,9 @@ import (
 
 	"rebase/test/harness"
 )
+
+// noSpace is how a node says that it cannot write any more; it also warns of what it can do without.
+var noSpace = regexp.MustCompile(`level=ERROR .*no space left`)
 
 // held is how long a fault lasts that does not end by itself.
 func held() time.Duration {
@@ -92,8 +96,13 @@ func TestFaults(t *testing.T) {
 			l.mark("full disk of %s", n.name)
 			// What it has is not used up at once: logs and stores have room in their files.
 			full := func() bool {
+				select {
+				case <-n.process().Exited():
+					return true
+				default:
+				}
 				text, err := os.ReadFile(n.file.Name())
-				return err == nil && strings.Contains(string(text), "no space left")
+				return err == nil && noSpace.Match(text)
 			}
 			for begin := time.Now(); !full() || time.Since(begin) < held(); {
 				disk.Fill(0)

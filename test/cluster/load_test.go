@@ -114,7 +114,7 @@ func (l *load) report(t *testing.T, keys, undecided int) {
 	byNode := map[string][]ack{}
 	var all []ack
 	refusals := map[string]int{}
-	moves, unsure := 0, 0
+	moves, redirects, unsure := 0, 0, 0
 	for _, b := range l.accounts.clients {
 		all = append(all, b.acks...)
 		for _, a := range b.acks {
@@ -124,6 +124,7 @@ func (l *load) report(t *testing.T, keys, undecided int) {
 			refusals[status] += n
 		}
 		moves += b.moves
+		redirects += b.redirects
 		unsure += len(b.unsure)
 	}
 	if len(all) < 100 {
@@ -139,8 +140,8 @@ func (l *load) report(t *testing.T, keys, undecided int) {
 		t.Errorf("only %d operations on registers were answered", sure)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %d writes acknowledged, %d in doubt, %d moves of clients; %d operations on registers, %d in doubt; %d keys, %d not decided",
-		l.name, len(all), unsure, moves, sure, len(l.registers.ops)-sure, keys, undecided)
+	fmt.Fprintf(&b, "%s: %d writes acknowledged, %d in doubt, %d moves of clients, %d redirects; %d operations on registers, %d in doubt; %d keys, %d not decided",
+		l.name, len(all), unsure, moves, redirects, sure, len(l.registers.ops)-sure, keys, undecided)
 	if len(refusals)+len(l.registers.strange) > 0 {
 		fmt.Fprintf(&b, "; other answers: %v %v", refusals, l.registers.strange)
 	}

@@ -19,8 +19,10 @@ func (c *cluster) reach(addr string) string {
 		c.t.Fatal(err)
 	}
 	var done sync.WaitGroup
+	over := make(chan struct{})
 	c.owner.Cleanup(func() {
 		l.Close()
+		close(over)
 		done.Wait()
 	})
 	done.Go(func() {
@@ -34,6 +36,11 @@ func (c *cluster) reach(addr string) string {
 				in.Close()
 				continue
 			}
+			done.Go(func() {
+				<-over
+				in.Close()
+				out.Close()
+			})
 			for _, way := range [][2]net.Conn{{in, out}, {out, in}} {
 				done.Go(func() {
 					io.Copy(way[0], way[1])
