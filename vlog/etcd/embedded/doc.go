@@ -11,8 +11,8 @@
 //   - What etcd acknowledged is on the disks of a majority: fsync stays on.
 //   - Nothing but the peer port listens. Clients are in process (Server.Client).
 //   - Close hands the leadership over first, if there is a member that can take it, so that a planned stop costs no election.
-//   - The history is compacted: KeepHistory is all that is kept. What is deleted makes room within the quota. A file with more than
-//     a hundred MiB of room is made smaller at the next start.
+//   - The history is compacted: KeepHistory is all that is kept. What is deleted makes room within the quota: a file that is mostly
+//     empty and more than half as large as the quota is made smaller, and a member that was full takes writes again.
 //
 // What the caller must do:
 //

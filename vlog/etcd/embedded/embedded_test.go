@@ -21,6 +21,8 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/goleak"
 
 	"rebase/test/engines"
@@ -467,5 +469,36 @@ func (a *authority) issueAs(dns string) func(name string) *TLS {
 			Key:         a.write(name+"-"+dns+".key", "PRIVATE KEY", key),
 			Name:        commonName,
 		}
+	}
+}
+
+// A member that was filled up takes writes again once what fills it was deleted and compacted, without anybody's help.
+func TestFull(t *testing.T) {
+	t.Parallel()
+	var log lines
+	o := options(t, "a", nil)
+	o.Quota, o.tidyEvery, o.Logger = 24<<20, 50*time.Millisecond, slog.New(slog.NewTextHandler(&log, nil))
+	a := start(t, o)
+	value := strings.Repeat("x", 900_000)
+	full := false
+	for i := 0; i < 60 && !full; i++ {
+		_, err := a.Client().Put(soon(t), fmt.Sprint("k", i), value)
+		if full = err != nil; full && !is(err, rpctypes.ErrNoSpace) {
+			t.Fatal(err)
+		}
+	}
+	if !full {
+		t.Fatal("54 MB went into 24")
+	}
+	d, err := a.Client().Delete(soon(t), "k", clientv3.WithPrefix())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Client().Compact(soon(t), d.Header.Revision); err != nil {
+		t.Fatal(err)
+	}
+	put(t, a, "k", value)
+	if !strings.Contains(log.String(), "made smaller") || !strings.Contains(log.String(), "takes writes again") {
+		t.Errorf("logged:\n%s", log.String())
 	}
 }

@@ -38,6 +38,8 @@ type Options struct {
 	NoWait bool
 	// Logger receives etcd's warnings and errors. Nil: nobody does.
 	Logger *slog.Logger
+
+	tidyEvery time.Duration // for tests; zero: tidyEvery
 }
 
 // TLS are the files of mutual TLS between members. Certificate and key are read anew for every connection; a changed authority takes a restart.

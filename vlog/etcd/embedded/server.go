@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -37,6 +38,9 @@ type Server struct {
 	etcd   *embed.Etcd
 	client *clientv3.Client
 	done   chan struct{} // closed when the member has stopped, for whatever reason
+
+	stopTidy context.CancelFunc
+	tidying  sync.WaitGroup
 
 	mu      sync.Mutex
 	closing bool
@@ -86,6 +90,9 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	}
 	s := &Server{opts: o, etcd: r.etcd, client: v3client.New(r.etcd.Server), done: make(chan struct{}), closed: make(chan struct{})}
 	go s.attend()
+	var tidy context.Context
+	tidy, s.stopTidy = context.WithCancel(context.Background())
+	s.tidying.Go(func() { s.tidy(tidy, cmp.Or(o.tidyEvery, tidyEvery)) })
 	if o.NoWait {
 		return s, nil
 	}
@@ -258,6 +265,8 @@ func (s *Server) Close() error {
 		return nil
 	}
 	defer close(s.closed)
+	s.stopTidy()
+	s.tidying.Wait()
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
