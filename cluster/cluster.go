@@ -139,6 +139,7 @@ func Open(ctx context.Context, o Options) (_ *Cluster, err error) {
 	}
 	c.routes()
 	c.port.serve(c.node.ServeConn, guard(c.tls != nil, c.mux))
+	c.wg.Go(c.watchDisk)
 	if err := c.enter(ctx); err != nil {
 		return nil, err
 	}

@@ -82,14 +82,30 @@ func (c *Cluster) metaError(err error) error {
 	return &StartError{What: "the embedded etcd does not start", Err: err, Advice: "If its folder is damaged, do not repair it by hand. " + again}
 }
 
-// Failed is closed when this node cannot go on: it was removed, or its etcd has ended. Err says why.
+// Failed is closed when this node cannot go on: it was removed, its etcd has ended, or its log server's disk has failed. Err says why. The process should
+// end then.
 func (c *Cluster) Failed() <-chan struct{} { return c.failed }
 
 // Err returns why the node cannot go on, nil if it can.
 func (c *Cluster) Err() error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.err
+	err := c.err
+	c.mu.Unlock()
+	if err == nil {
+		err = c.node.Failed()
+	}
+	return err
+}
+
+// watchDisk looks at the log server's disk now and then.
+func (c *Cluster) watchDisk() {
+	for c.ctx.Err() == nil {
+		if err := c.node.Failed(); err != nil {
+			c.fail(&StartError{What: "the log server's disk has failed", Err: err, Advice: "Repair or free it, and start this node again; if it has lost data, join with an empty folder and --replace."})
+			return
+		}
+		sleep(c.ctx, 500*time.Millisecond)
+	}
 }
 
 func (c *Cluster) fail(err error) {
@@ -98,6 +114,7 @@ func (c *Cluster) fail(err error) {
 	if c.err == nil && c.ctx.Err() == nil {
 		c.err = err
 		close(c.failed)
+		c.log.Error("this node cannot go on in the cluster", "err", err)
 	}
 }
 
