@@ -148,7 +148,7 @@ func (n *Node) create(ctx context.Context, number uint64, wish []byte) (Config, 
 	if err != nil {
 		return Config{}, err
 	}
-	candidates := n.candidates()
+	candidates := n.candidates(ctx)
 	servers, err := chooseServers(w, candidates)
 	if err != nil {
 		return Config{}, err
@@ -174,22 +174,30 @@ func (n *Node) create(ctx context.Context, number uint64, wish []byte) (Config, 
 	return Config{}, fmt.Errorf("%w (%s)", ErrNoSequencer, strings.Join(failures, "; "))
 }
 
-// candidates is NodeOptions.Candidates with what this node knows better.
-func (n *Node) candidates() []Candidate {
-	out := slices.Clone(n.o.Candidates())
-	for i := range out {
-		c := &out[i]
-		if c.Node == n.o.ID {
-			c.Alive, c.Disk, c.Address = true, n.Disk(), cmp.Or(c.Address, n.o.Address)
-			c.LogServer = c.LogServer && n.server != nil && n.server.failed() == nil
-		} else if d := n.diskOf(c.Node); d != 0 {
-			c.Disk = d
+// candidates is NodeOptions.Candidates with what this node knows better. A log server of which nobody knows the disk yet is waited for a little, if it lives.
+func (n *Node) candidates(ctx context.Context) []Candidate {
+	deadline := time.Now().Add(beginWait)
+	for {
+		out := slices.Clone(n.o.Candidates())
+		unknown := false
+		for i := range out {
+			c := &out[i]
+			if c.Node == n.o.ID {
+				c.Alive, c.Disk, c.Address = true, n.Disk(), cmp.Or(c.Address, n.o.Address)
+				c.LogServer = c.LogServer && n.server != nil && n.server.failed() == nil
+			} else if d := n.diskOf(c.Node); d != 0 {
+				c.Disk = d
+			}
+			if c.Disk == 0 {
+				unknown = unknown || c.LogServer && c.Alive
+				c.LogServer = false
+			}
 		}
-		if c.Disk == 0 {
-			c.LogServer = false
+		if !unknown || ctx.Err() != nil || n.ctx.Err() != nil || time.Now().After(deadline) {
+			return out
 		}
+		time.Sleep(beginWait / 200)
 	}
-	return out
 }
 
 // chooseServers picks the log servers.
