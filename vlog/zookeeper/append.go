@@ -37,7 +37,6 @@ import (
 const maxAppendBytes = 64 << 20
 
 const (
-	maxFlight = 4 // batches under way
 	// While one is under way another is sent only if there is much to send: two small transactions are more work for the servers than one.
 	flightBytes = 64 << 10
 	// maxCalls bounds the calls in one batch.
@@ -228,7 +227,7 @@ func (l *Loglet) commit() {
 		}
 		head := a.flight[0]
 		var kick chan struct{}
-		if len(a.flight) < maxFlight {
+		if len(a.flight) < l.opts.MaxInFlight {
 			kick = a.kick
 		}
 		select {
@@ -291,7 +290,7 @@ func (b *batch) fail(err error) {
 // fill sends batches as long as it is worth it.
 func (l *Loglet) fill() {
 	a := &l.appends
-	for len(a.flight) < maxFlight && l.ctx.Err() == nil {
+	for len(a.flight) < l.opts.MaxInFlight && l.ctx.Err() == nil {
 		if len(a.flight) > 0 && (a.polite > 0 || !a.plenty(min(flightBytes, l.opts.MaxBatchBytes))) {
 			return
 		}

@@ -94,4 +94,37 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
+// BenchmarkPipeline measures, by turns, one transaction under way and several, with entries so large that a batch holds few of them.
+func BenchmarkPipeline(b *testing.B) {
+	e := engines.ZooKeeper(b, 1)
+	for _, appenders := range []int{4, 16} { // more would overwhelm the memory of the test's servers
+		b.Run(fmt.Sprintf("appenders=%d", appenders), func(b *testing.B) {
+			w := newWorld(e.Servers())
+			w.opts.MaxInFlight = 1
+			one := w.create(b)
+			w.opts.MaxInFlight = 0
+			several := w.create(b)
+			body := make([]byte, 16<<10)
+			var rateOne, rateSeveral, ratio []float64
+			for turn := range 8 {
+				r1, _ := run(b, appenders, 300*time.Millisecond, func() error { _, err := one.Append(bg, body); return err })
+				r2, _ := run(b, appenders, 300*time.Millisecond, func() error { _, err := several.Append(bg, body); return err })
+				if turn > 2 {
+					rateOne, rateSeveral, ratio = append(rateOne, r1), append(rateSeveral, r2), append(ratio, r2/r1)
+				}
+			}
+			for _, l := range []*Loglet{one, several} {
+				if err := l.Remove(bg); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(0, "ns/op")
+			for name, v := range map[string][]float64{"one/s": rateOne, "several/s": rateSeveral, "several-to-one": ratio} {
+				slices.Sort(v)
+				b.ReportMetric(v[len(v)/2], name)
+			}
+		})
+	}
+}
+
 func us(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

@@ -105,6 +105,8 @@ type Options struct {
 	// MaxBatchBytes bounds what one transaction writes. Zero means 900 KiB, which fits the servers' default of 1 MiB for a packet
 	// (jute.maxbuffer), and is too much for servers with a smaller one.
 	MaxBatchBytes int
+	// MaxInFlight is how many transactions of one handle may be under way at once. Zero means 4.
+	MaxInFlight int
 	// MaxBatches is after how many transactions a loglet is full: then it seals itself, and the chain continues in another. It is there because
 	// ZooKeeper counts the versions of a node with 31 bits. Zero means 2 000 000 000.
 	MaxBatches int32
@@ -116,6 +118,7 @@ const (
 	defaultPrefix     = "/rebase"
 	defaultTimeout    = 6 * time.Second
 	defaultBatchBytes = 900 << 10
+	defaultInFlight   = 4
 	defaultBatches    = 2_000_000_000
 )
 
@@ -133,6 +136,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxBatchBytes <= 0 {
 		o.MaxBatchBytes = defaultBatchBytes
+	}
+	if o.MaxInFlight <= 0 {
+		o.MaxInFlight = defaultInFlight
 	}
 	if o.MaxBatches <= 0 {
 		o.MaxBatches = defaultBatches

@@ -12,7 +12,8 @@
 //
 // What the caller must do: give each log a prefix of its own in the ensemble, and bound the calls by their contexts. A server with a smaller limit for packets
 // (jute.maxbuffer) than the default of 1 MiB needs a smaller Options.MaxBatchBytes: it closes the connection over a larger packet, and that looks
-// like a connection lost.
+// like a connection lost. And the servers need memory: besides the log that has not been trimmed, each keeps its latest 500 transactions
+// (zookeeper.commitLogCount), which may be MaxBatchBytes large.
 //
 // The client is in wire.go and client.go: the few requests of ZooKeeper's protocol that a log needs, sent without waiting for the answers of those before, in an
 // order that is known, and bounded by contexts.
