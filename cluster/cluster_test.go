@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -106,6 +107,36 @@ func TestStriped(t *testing.T) {
 	}
 	if got := a.entries(); len(got) != 5 {
 		t.Errorf("%q", got)
+	}
+}
+
+// After all have lost power at once the log goes on, though its sequencer is gone for good and everybody has been away.
+func TestAllStartAgain(t *testing.T) {
+	t.Parallel()
+	r := three(t, "")
+	r.append("before")
+	for range 2 {
+		for _, n := range r.nodes {
+			n.kill()
+		}
+		var wg sync.WaitGroup
+		for _, n := range r.nodes {
+			wg.Go(func() {
+				if err := n.open(); err != nil {
+					t.Errorf("%s: %v", n.o.Name, err)
+				}
+			})
+		}
+		wg.Wait()
+		if t.Failed() {
+			return
+		}
+		r.append("after")
+	}
+	for _, n := range r.nodes {
+		if got := n.entries(); len(got) != 9 {
+			t.Errorf("%s reads %q", n.o.Name, got)
+		}
 	}
 }
 
