@@ -208,7 +208,11 @@ func (c *conn) received(batch []core.Message) {
 		}
 		batch = kept
 	}
-	deliver(batch, c.t.handler, c.t.nobody)
+	handler := c.t.handler
+	if c.lane == laneAppend { // of the others, none should wait for a disk
+		handler = c.t.reader
+	}
+	deliver(batch, handler, c.t.nobody)
 	for i := range batch {
 		if batch[i].Kind == kindLeave {
 			c.t.left(batch[i].From)

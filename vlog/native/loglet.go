@@ -207,8 +207,11 @@ func (l *Loglet) known(ctx context.Context, p vlog.Position) (vlog.Position, err
 	if known > p && err == nil {
 		return known, nil
 	}
-	t, err := l.Tail(ctx)
-	return t.Next, err
+	r, err := l.call(ctx, l.client.CheckTail)
+	if err == nil && r.Status == core.Over {
+		err = vlog.ErrMissing // the chain has another loglet in its place, or has dropped it: who asks is behind
+	}
+	return r.Tail.Next, err
 }
 
 // Read implements vlog.Loglet. At or beyond the tail that this handle knows it asks for the tail first.

@@ -160,7 +160,7 @@ func start(o NodeOptions, disk storage) (*Node, error) {
 	}
 	n.detach = []func(){n.net.Attach(n.o.ID, n.handle), n.net.Attach(n.self, n.answered)}
 	if n.tcp != nil {
-		n.tcp.start()
+		n.tcp.start(n.handleRead)
 	}
 	n.wg.Go(n.ping)
 	n.wg.Go(n.sweep)
@@ -196,14 +196,19 @@ func (n *Node) Failed() error {
 }
 
 // handle takes messages to the node: to its log server, to itself, and to endpoints that are not here.
-func (n *Node) handle(batch []core.Message) {
+func (n *Node) handle(batch []core.Message) { n.handleFrom(batch, false) }
+
+// handleRead is handle for messages that a goroutine delivers which reads a connection, and has nothing else to do.
+func (n *Node) handleRead(batch []core.Message) { n.handleFrom(batch, true) }
+
+func (n *Node) handleFrom(batch []core.Message, reader bool) {
 	begin := 0
 	for i := range batch {
 		m := &batch[i]
 		if m.Kind < kindHello && m.To == n.o.ID {
 			continue
 		}
-		n.toServer(batch[begin:i])
+		n.toServer(batch[begin:i], reader)
 		begin = i + 1
 		if m.To == n.o.ID {
 			n.control(m)
@@ -211,12 +216,12 @@ func (n *Node) handle(batch []core.Message) {
 			n.nobody(m)
 		}
 	}
-	n.toServer(batch[begin:])
+	n.toServer(batch[begin:], reader)
 }
 
-func (n *Node) toServer(batch []core.Message) {
+func (n *Node) toServer(batch []core.Message, reader bool) {
 	if n.server != nil && len(batch) > 0 {
-		n.server.handle(batch)
+		n.server.handle(batch, reader)
 	}
 }
 

@@ -17,17 +17,18 @@ type server struct {
 	log   *slog.Logger
 	drops *atomic.Uint64
 
-	mu      sync.Mutex
-	host    *core.Host
-	out     outbox
-	pending []core.Record
-	spare   []core.Record
-	given   uint64 // records that the storage has finished
-	reading int    // loads under way
-	more    sync.Cond
-	closed  bool
-	err     error // of the storage: nothing is answered any more
-	done    sync.WaitGroup
+	mu         sync.Mutex
+	host       *core.Host
+	out        outbox
+	pending    []core.Record
+	spare      []core.Record
+	given      uint64 // records that the storage has finished
+	committing bool   // somebody is writing to the storage
+	reading    int    // loads under way
+	more       sync.Cond
+	closed     bool
+	err        error // of the storage: nothing is answered any more
+	done       sync.WaitGroup
 }
 
 // maxLoads bounds the reads under way. Beyond it they are dropped, and their clients ask again, or another server.
@@ -45,8 +46,9 @@ func startServer(disk storage, send func([]core.Message), log *slog.Logger, drop
 	return s, nil
 }
 
-// handle takes messages from the network.
-func (s *server) handle(batch []core.Message) {
+// handle takes messages from the network. From the goroutine that reads a connection (reader) it writes a little to the disk by itself, if nobody
+// else does: a lone append is spared a switch of goroutine, and what the connection brings meanwhile makes up the next commit.
+func (s *server) handle(batch []core.Message, reader bool) {
 	s.mu.Lock()
 	for i := range batch {
 		if s.closed || s.err != nil {
@@ -64,11 +66,25 @@ func (s *server) handle(batch []core.Message) {
 		}
 		s.pending = append(s.pending, out.Records...)
 	}
-	if len(s.pending) > 0 {
+	inline := reader && len(s.pending) > 0 && len(s.pending) <= inlineRecords && !s.committing && !s.closed && s.err == nil
+	if inline {
+		s.committing = true
+	} else if len(s.pending) > 0 {
 		s.more.Signal()
 	}
 	s.out.flush(&s.mu, s.send)
+	if inline {
+		s.mu.Lock()
+		s.commitPending()
+		if len(s.pending) > 0 || s.closed {
+			s.more.Signal()
+		}
+		s.mu.Unlock()
+	}
 }
+
+// inlineRecords is what a reader writes by itself at most.
+const inlineRecords = 4
 
 // load answers a Fetch. Not in handle, since the disk can take its time, and the messages behind need not wait for that.
 func (s *server) load(l core.Load) {
@@ -87,33 +103,38 @@ func (s *server) load(l core.Load) {
 
 func (s *server) commit() {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	for {
-		for len(s.pending) == 0 && !s.closed {
+		for (len(s.pending) == 0 || s.committing) && (!s.closed || s.committing) {
 			s.more.Wait()
 		}
-		if s.closed {
-			s.mu.Unlock()
+		if s.closed || s.err != nil {
 			return
 		}
-		records := s.pending
-		s.pending = s.spare[:0]
-		s.mu.Unlock()
-		err := s.disk.Append(records)
-		n := len(records)
-		clear(records)
-		s.mu.Lock()
-		s.spare = records[:0]
-		if err != nil {
-			s.err = err
-			s.mu.Unlock()
-			s.log.Error("log server stops: its disk has failed", "err", err)
-			return
-		}
-		s.given += uint64(n)
-		s.out.add(s.host.Synced(s.given).Messages)
-		s.out.flush(&s.mu, s.send)
-		s.mu.Lock()
+		s.committing = true
+		s.commitPending()
 	}
+}
+
+// commitPending brings what is pending to the disk, and sends what has waited for that. Caller holds mu and has set committing.
+func (s *server) commitPending() {
+	records := s.pending
+	s.pending = s.spare[:0]
+	s.mu.Unlock()
+	err := s.disk.Append(records)
+	n := len(records)
+	clear(records)
+	s.mu.Lock()
+	s.spare, s.committing = records[:0], false
+	if err != nil {
+		s.err = err
+		s.log.Error("log server stops: its disk has failed", "err", err)
+		return
+	}
+	s.given += uint64(n)
+	s.out.add(s.host.Synced(s.given).Messages)
+	s.out.flush(&s.mu, s.send)
+	s.mu.Lock()
 }
 
 // failed is the error after which the server takes part in nothing.

@@ -31,6 +31,7 @@ type tcp struct {
 
 	mu       sync.RWMutex
 	local    map[core.Node]func([]core.Message)
+	read     func([]core.Message) // for the node itself, from a connection
 	peers    map[core.Node]*peer
 	routes   map[core.Node]*route
 	sessions map[core.Node]*session
@@ -63,8 +64,13 @@ func newTCP() *tcp {
 	return t
 }
 
-// start begins to watch the connections.
-func (t *tcp) start() { t.wg.Go(t.watch) }
+// start begins to watch the connections. read handles what they bring for the node.
+func (t *tcp) start(read func([]core.Message)) {
+	t.mu.Lock()
+	t.read = read
+	t.mu.Unlock()
+	t.wg.Go(t.watch)
+}
 
 // Attach implements Network.
 func (t *tcp) Attach(endpoint core.Node, handle func([]core.Message)) (detach func()) {
@@ -81,6 +87,16 @@ func (t *tcp) Attach(endpoint core.Node, handle func([]core.Message)) (detach fu
 func (t *tcp) handler(endpoint core.Node) func([]core.Message) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
+	return t.local[endpoint]
+}
+
+// reader is handler for what a connection has brought.
+func (t *tcp) reader(endpoint core.Node) func([]core.Message) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if endpoint == t.self && t.read != nil {
+		return t.read
+	}
 	return t.local[endpoint]
 }
 
@@ -358,6 +374,7 @@ func (t *tcp) Close() error {
 	t.wg.Wait()
 	t.mu.Lock()
 	clear(t.local)
+	t.read = nil
 	t.mu.Unlock()
 	return nil
 }

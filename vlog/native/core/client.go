@@ -32,7 +32,8 @@ type Client struct {
 // Result is the end of a call.
 type Result struct {
 	Call uint64
-	// Status is OK or, for an append, Sealed if it will never be acknowledged, or Refused if nobody knows any more what became of it.
+	// Status is OK or, for an append, Sealed if it will never be acknowledged, or Refused if nobody knows any more what became of it; or,
+	// for a tail, Over: the loglet was dropped, and how far it went is forgotten, but for what Tail says.
 	Status Status
 	// First is an append's first position, or the effective position of a trim.
 	First vlog.Position
@@ -329,7 +330,7 @@ func (c *Client) heard(o *op, m Message, out *Output) {
 		// The chain has left this loglet behind, or never had it. What there is to know of it is that it is sealed.
 		switch o.phase {
 		case asking, collecting, repairing:
-			c.done(o, out, Result{Tail: vlog.Tail{Next: max(c.known, o.end), Sealed: true}})
+			c.done(o, out, Result{Status: Over, Tail: vlog.Tail{Next: max(c.known, o.end), Sealed: true}})
 			return
 		case trimming:
 			c.done(o, out, Result{First: o.from})
