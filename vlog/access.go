@@ -164,13 +164,9 @@ func (l *Log) Read(ctx context.Context, from, to Position, maxBytes int) ([]Entr
 		case err == nil:
 			from = end // no position of a sparse Loglet is in between
 		case errors.As(err, &trimmed):
-			// Or another Loglet has taken its place, and this one's storage is gone.
-			changed, rerr := l.refresh(ctx)
-			if rerr != nil {
-				return nil, rerr
-			}
-			if !changed {
-				return nil, &TrimmedError{First: seg.toVirtual(trimmed.First)}
+			err = &TrimmedError{First: seg.toVirtual(trimmed.First)}
+			if err = l.unlessChanged(ctx, err); err != nil {
+				return nil, err
 			}
 		case errors.Is(err, errUnopened) && !lasting(err):
 			if rest(ctx, pause); ctx.Err() != nil {
@@ -227,10 +223,32 @@ func (l *Log) readIn(ctx context.Context, s *slot, seg Segment, from, to Positio
 
 // nextRead is next for a Loglet that need not be the active one.
 func (l *Log) nextRead(ctx context.Context, v *view, s *slot, err error) error {
-	if errors.Is(err, context.Canceled) && ctx.Err() == nil && s.present.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
+		return err
+	case errors.Is(err, context.Canceled) && s.present.Err() != nil:
 		err = ErrClosed
+	case !errors.Is(err, ErrClosed):
+		return l.unlessChanged(ctx, err)
 	}
 	return l.next(ctx, v, s, err)
+}
+
+// unlessChanged returns err, or nil if there is a newer chain: what is trimmed, lost or broken in a Loglet may be whole in another one that has taken
+// its place, after which the storage of this one was deleted.
+func (l *Log) unlessChanged(ctx context.Context, err error) error {
+	for pause := time.Millisecond; ; pause = min(2*pause, time.Second) {
+		changed, rerr := l.refresh(ctx)
+		switch {
+		case rerr == nil && changed:
+			return nil
+		case rerr == nil:
+			return err
+		case ctx.Err() != nil || lasting(rerr):
+			return rerr // and not err, which nobody knows to be true
+		}
+		rest(ctx, pause)
+	}
 }
 
 // Trim is Loglet.Trim on virtual positions. Segments that fall wholly below before leave the chain and their storage is

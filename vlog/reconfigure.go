@@ -230,11 +230,12 @@ func (l *Log) extend(outer context.Context, from *view, next Segment, kind Recon
 	err := l.extendWatched(ctx, from, &next, kind, begin)
 	cancel(nil)
 	<-watching
-	if err == nil || context.Cause(ctx) != ErrOvertaken {
+	if err == nil || context.Cause(ctx) != ErrOvertaken && !lasting(err) {
 		return err
 	}
-	if _, err := l.reload(outer); err != nil {
-		return err
+	// A Loglet that others have left behind and deleted in the meantime may say anything.
+	if changed, rerr := l.reload(outer); rerr != nil || !changed && context.Cause(ctx) != ErrOvertaken {
+		return errors.Join(err, rerr)
 	}
 	if l.view.Load().chain.names(next) {
 		return nil // overtaken by itself: the chain was stored, and nobody had said so

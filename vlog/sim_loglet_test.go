@@ -14,6 +14,7 @@ import (
 type simSequencer struct {
 	w       *sim
 	proc    *simProc
+	node    core.Node
 	machine *core.Sequencer
 	stopped bool
 }
@@ -22,7 +23,7 @@ func (s *simSequencer) tick()      { s.w.send(s.proc, s.machine.Tick().Messages)
 func (s *simSequencer) over() bool { return s.stopped }
 
 func (w *sim) startSequencer(by, p *simProc, cfg core.Config) *simSequencer {
-	s := &simSequencer{w: w, proc: p, machine: core.NewSequencer(cfg, core.SequencerOptions{
+	s := &simSequencer{w: w, proc: p, node: cfg.Sequencer, machine: core.NewSequencer(cfg, core.SequencerOptions{
 		Window: 1 + by.rng.IntN(3), BatchBytes: 1 + by.rng.IntN(20), Retry: 2 + by.rng.IntN(12)})}
 	w.attach(cfg.Sequencer, p, func(m core.Message) { w.send(p, s.machine.Step(m).Messages) })
 	p.machine = append(p.machine, s)
@@ -196,8 +197,11 @@ func (l *simLoglet) known(ctx context.Context, p vlog.Position) (vlog.Position, 
 	if known > p {
 		return known, nil
 	}
-	t, err := l.Tail(ctx)
-	return t.Next, err
+	r, err := l.call(ctx, l.client.CheckTail)
+	if err == nil && r.Status == core.Over {
+		err = vlog.ErrMissing
+	}
+	return r.Tail.Next, err
 }
 
 func (l *simLoglet) Read(ctx context.Context, from, to vlog.Position, maxBytes int) ([]vlog.Entry, error) {

@@ -89,7 +89,7 @@ func TestSimulation(t *testing.T) {
 	if s := os.Getenv("REBASE_FIRST_SEED"); s != "" {
 		first, _ = strconv.ParseUint(s, 10, 64)
 	}
-	var acks, reads, tails, chains, won, overtaken, trims int
+	var acks, reads, tails, chains, won, overtaken, trims, archived int
 	run := func(seed uint64) {
 		w, err := simulate(t, seed, simSettings{})
 		if err != nil {
@@ -97,6 +97,7 @@ func TestSimulation(t *testing.T) {
 		}
 		s := w.check.stats
 		acks, reads, tails, chains, won, overtaken, trims = acks+s.acks, reads+s.reads, tails+s.tails, chains+s.chains, won+s.won, overtaken+s.overtaken, trims+s.trims
+		archived += s.archived
 	}
 	for _, seed := range keptSeeds(t) {
 		run(seed)
@@ -104,8 +105,8 @@ func TestSimulation(t *testing.T) {
 	for seed := range n {
 		run(first + seed)
 	}
-	t.Logf("%d seeds: %d entries acknowledged, %d reads, %d tails, %d trims, %d chains, %d reconfigurations, %d overtaken", n, acks, reads, tails, trims, chains, won, overtaken)
-	if n >= 500 && (acks == 0 || reads == 0 || tails == 0 || won == 0 || overtaken == 0 || trims == 0) {
+	t.Logf("%d seeds: %d entries acknowledged, %d reads, %d tails, %d trims, %d chains, %d reconfigurations, %d overtaken, %d archived", n, acks, reads, tails, trims, chains, won, overtaken, archived)
+	if n >= 500 && (acks == 0 || reads == 0 || tails == 0 || won == 0 || overtaken == 0 || trims == 0 || archived == 0) {
 		t.Fatal("not everything has happened")
 	}
 }

@@ -98,6 +98,8 @@ type sim struct {
 	wishes    int
 	durations int
 	made      map[string]*simMade // by config
+	cold      map[string]*coldStore
+	spare     int // disks that may still be lost
 	loss      int
 	double    int
 	slow      int
@@ -127,15 +129,16 @@ type simMade struct {
 }
 
 func newSim(seed uint64, s simSettings) *sim {
-	w := &sim{simSettings: s, rng: rand.New(rand.NewPCG(seed, 3)), ends: map[core.Node]*endpoint{}, cut: map[[2]int]bool{}, made: map[string]*simMade{}, sum: fnv.New64a()}
+	w := &sim{simSettings: s, rng: rand.New(rand.NewPCG(seed, 3)), ends: map[core.Node]*endpoint{}, cut: map[[2]int]bool{}, made: map[string]*simMade{}, cold: map[string]*coldStore{}, sum: fnv.New64a()}
 	if w.servers == 0 {
 		w.servers = 3 + 2*w.rng.IntN(2)
 	}
 	if w.steps == 0 {
 		w.steps = 300 + w.rng.IntN(1200)
 	}
-	w.loss, w.double, w.slow, w.restless = w.rng.IntN(3)*w.rng.IntN(12), w.rng.IntN(2)*w.rng.IntN(15), 1+w.rng.IntN(5), w.rng.IntN(4)
+	w.loss, w.double, w.slow, w.restless = w.rng.IntN(3)*w.rng.IntN(12), w.rng.IntN(2)*w.rng.IntN(15), 1+w.rng.IntN(5), 1+w.rng.IntN(4)
 	w.check.init()
+	w.spare = (w.servers - 1) / 2
 	w.meta = &simMeta{w: w, trouble: w.rng.IntN(3) * w.rng.IntN(20)}
 	for i := range w.servers + w.rng.IntN(3) {
 		p := w.newProc()
@@ -397,7 +400,7 @@ func (w *sim) tick(p *simProc, n int) {
 
 func (w *sim) fault() {
 	h := w.hosts[w.rng.IntN(len(w.hosts))]
-	switch w.rng.IntN(14) {
+	switch w.rng.IntN(16) {
 	case 0, 1, 2:
 		if h.up {
 			w.crash(h)
@@ -425,6 +428,25 @@ func (w *sim) fault() {
 			p.paused = false
 		}
 		w.note("all go on")
+	case 14:
+		if w.spare > 0 && w.rng.IntN(2) == 0 {
+			w.spare--
+			w.crash(h)
+			h.disk.durable, h.disk.flying = nil, nil
+			h.disk.identity += 1000
+			w.startHost(h)
+			w.note("%d comes back with an empty disk", h.id)
+		}
+	case 15:
+		for _, p := range w.procs {
+			for _, m := range p.machine {
+				if s, ok := m.(*simSequencer); ok && !s.stopped && w.rng.IntN(4) == 0 {
+					w.note("a sequencer in %d dies", p.id)
+					s.stopped = true
+					delete(w.ends, s.node)
+				}
+			}
+		}
 	case 10, 11:
 		side := w.rng.Uint64()
 		both := w.rng.IntN(2) == 0
@@ -450,7 +472,7 @@ func (w *sim) newClient() *simProc {
 	w.clients = append(w.clients, p)
 	w.note("client %d starts", p.id)
 	o := vlog.Options{
-		Meta: clientMeta{w.meta, p}, Providers: map[string]vlog.Provider{"sim": w.provider(p)},
+		Meta: clientMeta{w.meta, p}, Providers: map[string]vlog.Provider{"sim": w.provider(p), "cold": w.coldProvider},
 		Initial: vlog.Segment{Kind: "sim", Config: []byte(w.wish(p))},
 	}.WithMistakes(w.mistakes)
 	if p.quick {
