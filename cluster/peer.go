@@ -106,12 +106,10 @@ func (p *peerPort) sort(raw net.Conn) {
 	defer p.untrack(raw)
 	c, head, err := p.hello(raw)
 	if err != nil {
-		p.refused.Add(1)
-		level := slog.LevelWarn
-		if errors.Is(err, io.EOF) {
-			level = slog.LevelDebug // somebody looked whether anybody listens
+		if !errors.Is(err, io.EOF) { // that is somebody who only looked whether anybody listens
+			p.refused.Add(1)
+			p.log.Warn("refused a connection to the peer port", "from", raw.RemoteAddr().String(), "err", secret.Explain(err))
 		}
-		p.log.Log(context.Background(), level, "refused a connection to the peer port", "from", raw.RemoteAddr().String(), "err", secret.Explain(err))
 		raw.Close()
 		return
 	}
@@ -146,6 +144,9 @@ func (p *peerPort) hello(raw net.Conn) (net.Conn, []byte, error) {
 	}
 	r := bufio.NewReaderSize(c, 4096)
 	head, err := r.Peek(len(nativeHello))
+	if err == io.EOF && r.Buffered() > 0 {
+		err = io.ErrUnexpectedEOF
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("it said nothing that tells what it is for: %w", err)
 	}
