@@ -47,10 +47,10 @@ type call struct {
 	err    error
 }
 
-func newLoglet(cfg core.Config, self core.Node, near int, send func([]core.Message), repeats *atomic.Uint64) *Loglet {
+func newLoglet(cfg core.Config, self core.Node, near int, away func(int) bool, send func([]core.Message), repeats *atomic.Uint64) *Loglet {
 	return &Loglet{
 		core: cfg, send: send, repeats: repeats,
-		client: core.NewClient(cfg, self, core.ClientOptions{Near: near, Retry: clientRetry}),
+		client: core.NewClient(cfg, self, core.ClientOptions{Near: near, Away: away, Retry: clientRetry}),
 		calls:  map[uint64]*call{}, batches: batches{limit: maxFlyingBytes}, ticks: ticker{interval: clientTick},
 	}
 }

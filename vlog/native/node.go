@@ -80,6 +80,8 @@ type Node struct {
 	begunOrder []request
 	questions  map[uint64]chan core.Message
 	lastRef    uint64
+	started    time.Time
+	pinging    bool // there are candidates
 	heard      map[core.Node]heard
 	handles    map[*Loglet]struct{}
 	routes     map[core.Node]func() // to nodes that are pinged
@@ -140,7 +142,7 @@ func start(o NodeOptions, disk storage) (*Node, error) {
 		o.Candidates = func() []Candidate { return nil }
 	}
 	n := &Node{
-		o: o, log: o.Logger, net: o.Network, instance: random(), self: core.Node(random()),
+		started: time.Now(), o: o, log: o.Logger, net: o.Network, instance: random(), self: core.Node(random()),
 		sequencers: map[uint64]*running{}, begun: map[request]uint64{}, questions: map[uint64]chan core.Message{},
 		heard: map[core.Node]heard{}, handles: map[*Loglet]struct{}{}, routes: map[core.Node]func(){},
 	}
@@ -381,6 +383,7 @@ func (n *Node) ping() {
 				n.tcp.moved(c.Node, c.Address)
 			}
 			n.mu.Lock()
+			n.pinging = true
 			if n.routes[c.Node] == nil {
 				n.routes[c.Node] = n.net.Route(c.Node, c.Node, c.Address)
 			}
@@ -406,6 +409,23 @@ func (n *Node) Heard(node core.Node) (last time.Time, rtt time.Duration) {
 	h := n.heard[node]
 	return h.last, h.rtt
 }
+
+// away says that a node has not answered for a while.
+func (n *Node) away(node core.Node) bool {
+	if node == n.o.ID {
+		return false
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	last := n.heard[node].last
+	if last.IsZero() {
+		last = n.started
+	}
+	return n.pinging && time.Since(last) > awayAfter*n.o.PingEvery
+}
+
+// awayAfter is how many pings without an answer make a node one that is not read from first.
+const awayAfter = 5
 
 // diskOf is the identity of a node's disk; 0 if it is not known.
 func (n *Node) diskOf(node core.Node) uint64 {

@@ -66,11 +66,18 @@ func (n *Node) open(ctx context.Context, spec vlog.LogletSpec) (*Loglet, error) 
 // handleOn makes a handle.
 func (n *Node) handleOn(spec vlog.LogletSpec, c Config, cfg core.Config) (*Loglet, error) {
 	self := core.Node(random())
+	away := func(i int) bool { return n.away(c.Servers[i].Node) }
 	near := int(uint64(self) % uint64(len(c.Servers)))
+	for range c.Servers {
+		if !away(near) {
+			break
+		}
+		near = (near + 1) % len(c.Servers)
+	}
 	if i := slices.IndexFunc(c.Servers, func(s Server) bool { return s.Node == n.o.ID }); i >= 0 {
 		near = i
 	}
-	l := newLoglet(cfg, self, near, n.net.Send, &n.repeats)
+	l := newLoglet(cfg, self, near, away, n.net.Send, &n.repeats)
 	l.segment, l.config = spec.ID, c
 	l.missing = func() bool { return n.missing(c) }
 	l.broke = func() {

@@ -10,6 +10,8 @@ import (
 type ClientOptions struct {
 	// Near is the index of the server that is read from first: the one on the same machine, if there is one.
 	Near int
+	// Away says of a server, by its index, that it will probably not answer, so that reads go to the others first. Nil: nobody knows.
+	Away func(server int) bool
 	// Retry is the number of ticks after which an unanswered question is repeated. Zero means 20.
 	Retry int
 }
@@ -181,7 +183,15 @@ func (c *Client) restart(o *op) {
 	o.phase, o.infos, o.found, o.members = asking, nil, nil, nil
 }
 
-func (c *Client) elsewhere(o *op) { o.server = (o.server + 1) % len(c.cfg.Servers) }
+// elsewhere chooses the next server to read from, and passes over those that are away.
+func (c *Client) elsewhere(o *op) {
+	for range c.cfg.Servers {
+		o.server = (o.server + 1) % len(c.cfg.Servers)
+		if o.server == c.near || c.opts.Away == nil || !c.opts.Away(o.server) {
+			return
+		}
+	}
+}
 
 // ask sends the questions of o's phase, with a Ref that no earlier answer has.
 func (c *Client) ask(o *op, out *Output) {
