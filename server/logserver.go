@@ -92,10 +92,10 @@ func (s *LogServer) URL() string { return s.http.url }
 // Open tells whether the server is open to callers, of whom it has none.
 func (s *LogServer) Open() bool { return false }
 
-// Done is closed when the disk has failed: then the node answers nobody, and the others go on without it.
+// Done is closed when the node takes no part any more (Err).
 func (s *LogServer) Done() <-chan struct{} { return s.failed }
 
-// watch closes failed when the disk fails.
+// watch closes failed when the node takes no part any more.
 func (s *LogServer) watch() {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -109,8 +109,8 @@ func (s *LogServer) watch() {
 	close(s.failed)
 }
 
-// Err is why the disk has failed; nil while it works.
-func (s *LogServer) Err() error { return s.cluster.Native().Failed() }
+// Err is why the node takes no part any more: its disk has failed, or it was removed. Nil while it does.
+func (s *LogServer) Err() error { return s.cluster.Err() }
 
 // Shutdown ends the server.
 func (s *LogServer) Shutdown(ctx context.Context) error {

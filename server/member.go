@@ -241,8 +241,8 @@ func (m *member) poll() {
 			return
 		case <-tick.C:
 		}
-		if err := m.cluster.Native().Failed(); err != nil {
-			m.failed(fmt.Errorf("the log's disk: %w", err))
+		if err := m.cluster.Err(); err != nil {
+			m.failed(err)
 		}
 		peers := m.cluster.Peers(m.run)
 		m.mu.Lock()
