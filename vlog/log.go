@@ -73,14 +73,14 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 	}
 	l := &Log{opts: o, changing: make(chan struct{}, 1)}
 	l.life, l.end = context.WithCancel(context.Background())
-	value, version, err := o.Meta.Load(ctx)
+	_, version, err := o.Meta.Load(ctx)
 	switch {
 	case err != nil:
 		err = fmt.Errorf("vlog: load the chain: %w", err)
 	case version == 0:
 		err = l.begin(ctx)
 	default:
-		err = l.adopt(ctx, value, version)
+		_, err = l.reload(ctx)
 	}
 	if err != nil {
 		l.end()

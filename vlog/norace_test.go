@@ -1,0 +1,5 @@
+//go:build !race
+
+package vlog_test
+
+const raced = false
