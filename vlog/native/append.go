@@ -39,6 +39,7 @@ type batch struct {
 type batches struct {
 	waiting []*batch // not yet sent; entries join the last
 	flying  map[uint64]*batch
+	entries int // on the way
 	bytes   int // of both
 	limit   int // of bytes, unless it is a single append
 	arena   []byte
@@ -81,16 +82,13 @@ func (l *Loglet) Append(ctx context.Context, payloads ...[]byte) (vlog.Position,
 	for _, p := range payloads {
 		b.entries = append(b.entries, l.batches.copy(p))
 	}
-	if !l.batches.launching && len(l.batches.flying) < maxBatches {
-		// Let those that the last batch has woken come along.
+	if !l.batches.launching && l.batches.due() {
 		l.batches.launching = true
 		l.mu.Unlock()
-		runtime.Gosched()
-		l.mu.Lock()
-		l.batches.launching = false
-		l.launch()
+		l.gather()
+	} else {
+		l.out.flush(&l.mu, l.send)
 	}
-	l.out.flush(&l.mu, l.send)
 	if ctx.Done() == nil {
 		<-b.done
 	} else {
@@ -179,10 +177,28 @@ func (q *batches) copy(p []byte) []byte {
 	return q.arena[n:len(q.arena):len(q.arena)]
 }
 
+// gather lets those that the last batch has woken come along before the next leaves, which with many appenders makes it several times as large. The caller
+// has set launching.
+func (l *Loglet) gather() {
+	runtime.Gosched()
+	l.mu.Lock()
+	l.batches.launching = false
+	l.launch()
+	l.out.flush(&l.mu, l.send)
+}
+
+// due says whether the next batch should leave: at once if it is as large as all that is on the way; otherwise it grows until something has come back.
+func (q *batches) due() bool {
+	if len(q.waiting) == 0 || len(q.flying) >= maxBatches {
+		return false
+	}
+	return len(q.flying) == 0 || len(q.waiting) > 1 || len(q.waiting[0].entries) >= q.entries
+}
+
 // launch sends what has gathered. Caller holds mu, and flushes.
 func (l *Loglet) launch() {
 	q := &l.batches
-	for l.err == nil && !q.launching && len(q.waiting) > 0 && len(q.flying) < maxBatches {
+	for l.err == nil && !q.launching && q.due() {
 		b := q.waiting[0]
 		q.waiting = slices.Delete(q.waiting, 0, 1)
 		if b.waiters == 0 {
@@ -195,6 +211,7 @@ func (l *Loglet) launch() {
 			q.flying = map[uint64]*batch{}
 		}
 		q.flying[id] = b
+		q.entries += len(b.entries)
 		l.did(out)
 	}
 }
@@ -205,7 +222,7 @@ func (l *Loglet) appended(r *core.Result) {
 	if b == nil {
 		return
 	}
-	delete(l.batches.flying, r.Call)
+	l.batches.land(b)
 	b.first = r.First
 	switch r.Status {
 	case core.OK:
@@ -218,12 +235,18 @@ func (l *Loglet) appended(r *core.Result) {
 	close(b.done)
 }
 
+// land takes a batch back from its way.
+func (q *batches) land(b *batch) {
+	delete(q.flying, b.id)
+	q.entries -= len(b.entries)
+}
+
 // giveUp is for an appender who does not wait any longer.
 func (l *Loglet) giveUp(b *batch) {
 	l.mu.Lock()
 	if b.waiters--; b.waiters == 0 && l.batches.flying[b.id] == b {
 		l.client.Cancel(b.id)
-		delete(l.batches.flying, b.id)
+		l.batches.land(b)
 		l.batches.release(b.bytes)
 		l.launch()
 	}

@@ -79,7 +79,10 @@ func (l *Loglet) handle(batch []core.Message) {
 		}
 		l.did(l.client.Step(batch[i]))
 	}
-	l.launch()
+	if !l.batches.launching && l.batches.due() {
+		l.batches.launching = true
+		go l.gather()
+	}
 	l.out.flush(&l.mu, l.send)
 }
 

@@ -70,6 +70,7 @@ type op struct {
 	limit int
 	ref   uint64 // of the questions that are open
 	age   int    // ticks since they were asked
+	tries int    // how often something was repeated
 	body  [][]byte
 
 	infos  []Message // asking: the last Info of every server that has answered, as it is to be judged
@@ -160,10 +161,18 @@ func (c *Client) done(o *op, out *Output, r Result) {
 // Tick repeats questions that were not answered.
 func (c *Client) Tick() (out Output) {
 	for _, o := range slices.Clone(c.calls) {
-		if o.age++; o.age < c.opts.Retry {
+		if o.age++; o.age < c.patience(o) {
 			continue
 		}
+		o.tries++
 		switch o.phase {
+		case sealing, asking, trimming:
+			// The same question under the same Ref, so that the answer to an earlier one counts, however slow a disk is.
+			o.age = 0
+			for i := range c.cfg.Servers {
+				c.to(o, i, c.question(o), &out)
+			}
+			continue
 		case reading:
 			if !o.around {
 				c.elsewhere(o)
@@ -176,6 +185,30 @@ func (c *Client) Tick() (out Output) {
 		c.ask(o, &out)
 	}
 	return out
+}
+
+// patience is the number of ticks after which a question is repeated. It grows where a repetition makes earlier answers void, for who repeats
+// faster than the servers answer would never come to an end.
+func (c *Client) patience(o *op) int {
+	switch o.phase {
+	case appending, waiting:
+		return c.opts.Retry
+	case collecting, repairing:
+		return c.opts.Retry << min(o.tries, 6)
+	}
+	return c.opts.Retry << min(o.tries, 3)
+}
+
+// question is what a call that seals, trims or asks for a tail asks every server.
+func (c *Client) question(o *op) Message {
+	m := c.message(Ask)
+	switch {
+	case o.phase == sealing, o.phase == asking && o.heard&(1<<63) != 0:
+		m.Kind = Seal
+	case o.phase == trimming:
+		m.Kind, m.First = Trim, o.from
+	}
+	return m
 }
 
 // restart makes o ask for everything anew.
@@ -214,10 +247,8 @@ func (c *Client) ask(o *op, out *Output) {
 		o.ref = c.ref
 	}
 	o.heard = 0
-	m := c.message(Ask)
+	m := c.question(o)
 	switch o.phase {
-	case sealing:
-		m.Kind = Seal
 	case waiting:
 		if c.sealed && c.mistakes&mistakeLeaveSeal == 0 {
 			c.restart(o)
@@ -228,8 +259,6 @@ func (c *Client) ask(o *op, out *Output) {
 			return
 		}
 		m.Kind, m.First, m.Oldest = Wait, o.from, c.oldest(true)
-	case trimming:
-		m.Kind, m.First = Trim, o.from
 	case collecting:
 		m.Kind, m.First, m.Next, m.MaxBytes = Fetch, o.cursor, o.end, repairBytes
 	case reading:
@@ -304,6 +333,8 @@ func (c *Client) Step(m Message) (out Output) {
 			c.answered(o, m, &out)
 		case o.phase == waiting:
 			c.waited(o, &out)
+		case o.phase == reading && m.Kind == Fetched && m.First == o.from && len(m.Entries) > 0 && c.cfg.index(m.From) >= 0:
+			c.arrived(o, m, &out) // whoever was asked, and when: a position has one value
 		case o.ref == m.Ref && c.cfg.index(m.From) >= 0:
 			c.heard(o, m, &out)
 		}
@@ -382,12 +413,26 @@ func (c *Client) heard(o *op, m Message, out *Output) {
 	}
 }
 
+// arrived ends a read with entries from its position on, of which there may be more than it wants if another has asked for them.
+func (c *Client) arrived(o *op, m Message, out *Output) {
+	if o.from < c.trimmed {
+		c.done(o, out, Result{Trimmed: c.trimmed})
+		return
+	}
+	n, size := 0, 0
+	for n < len(m.Entries) && o.from+vlog.Position(n) < o.to {
+		if size += len(m.Entries[n]); n > 0 && size > o.limit {
+			break
+		}
+		n++
+	}
+	c.done(o, out, Result{Entries: m.Entries[:n:n]})
+}
+
 func (c *Client) read(o *op, m Message, out *Output) {
 	switch {
 	case o.from < c.trimmed:
 		c.done(o, out, Result{Trimmed: c.trimmed})
-	case m.First == o.from && len(m.Entries) > 0:
-		c.done(o, out, Result{Entries: m.Entries})
 	case o.server == c.cfg.index(m.From):
 		// It lacks the entry. Ask the next one, but go round no faster than the ticks.
 		c.elsewhere(o)
