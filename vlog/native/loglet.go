@@ -38,6 +38,7 @@ var (
 	_ vlog.Loglet     = (*Loglet)(nil)
 	_ vlog.Remover    = (*Loglet)(nil)
 	_ vlog.Configured = (*Loglet)(nil)
+	_ vlog.Discarder  = (*Loglet)(nil)
 )
 
 // call is a call of the client that is under way. Who waits for it reads result and err when done is closed.
@@ -281,3 +282,6 @@ func (l *Loglet) Remove(context.Context) error {
 	l.send(out)
 	return l.Close()
 }
+
+// Discard implements vlog.Discarder. The sequencer, wherever it is, hears from the servers that the loglet is over, and ends.
+func (l *Loglet) Discard(ctx context.Context) error { return l.Remove(ctx) }

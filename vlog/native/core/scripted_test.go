@@ -403,3 +403,56 @@ func TestConfig(t *testing.T) {
 		}
 	}
 }
+
+// Found by the simulation of the whole log: servers that take longer to answer than it takes to lose patience. Every call must end all the same.
+func TestAnswersSlowerThanRepetitions(t *testing.T) {
+	s := newScript(t, 3, 0)
+	c := s.client() // repeats after 2 ticks
+	const delay = 7 // one way
+	var lines [delay][]Message
+	at := 0
+	until := func(what string) {
+		for range 2000 {
+			if len(c.calls) == 0 {
+				return
+			}
+			at = (at + 1) % delay
+			due := lines[at]
+			lines[at] = s.net
+			for s.net = nil; len(due) > 0; due = due[1:] {
+				var sent []Message
+				sent, s.net = s.net, []Message{due[0]}
+				s.deliver(0)
+				s.net = append(sent, s.net...)
+			}
+			for _, h := range s.hosts {
+				if len(h.flying) > 0 {
+					s.sync(h, len(h.flying))
+				}
+			}
+			s.do(c.machine.Tick(), nil, c)
+			s.do(s.seq.Tick(), nil, nil)
+		}
+		t.Fatalf("%s does not end: %s", what, s.hanging())
+	}
+	s.begin(c, &simCall{kind: "append", values: []string{"a", "b"}})
+	until("append")
+	s.ask(c, "tail")
+	until("tail")
+	s.begin(c, &simCall{kind: "read", from: 1, to: 3})
+	until("read")
+	// An entry on one server only, and a seal: the tail takes a repair.
+	s.begin(c, &simCall{kind: "append", values: []string{"c"}})
+	s.hurry(c.node, sequencerNode)
+	s.hurry(sequencerNode, 1)
+	lines, s.net, s.seq = [delay][]Message{}, nil, NewSequencer(Config{Loglet: 9, Servers: s.cfg.Servers, Sequencer: sequencerNode, Incarnation: 99}, SequencerOptions{})
+	c.calls = map[uint64]*simCall{}
+	c.machine.calls = nil
+	s.ask(c, "install-seal")
+	until("seal, tail and repair")
+	s.begin(c, &simCall{kind: "trim", from: 2})
+	until("trim")
+	if s.check.err != nil {
+		t.Fatal(s.check.err)
+	}
+}
