@@ -22,6 +22,8 @@ const (
 	// maxFlyingBytes bounds what the handle holds: beyond it appenders wait to be let in.
 	maxFlyingBytes = 64 << 20
 	appendArena    = 64 << 10
+	// gatherMore is how many must have come along for it to be worth waiting for more.
+	gatherMore = 16
 )
 
 // batch is what one message to the sequencer carries.
@@ -180,8 +182,18 @@ func (q *batches) copy(p []byte) []byte {
 // gather lets those that the last batch has woken come along before the next leaves, which with many appenders makes it several times as large. The caller
 // has set launching.
 func (l *Loglet) gather() {
-	runtime.Gosched()
-	l.mu.Lock()
+	// A yield lets some dozens of them run, not all.
+	for have, more := 0, true; more; {
+		runtime.Gosched()
+		l.mu.Lock()
+		n := 0
+		if w := l.batches.waiting; len(w) == 1 {
+			n = len(w[0].entries)
+		}
+		if have, more = n, n > have+gatherMore; more {
+			l.mu.Unlock()
+		}
+	}
 	l.batches.launching = false
 	l.launch()
 	l.out.flush(&l.mu, l.send)
