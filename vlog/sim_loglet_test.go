@@ -216,6 +216,9 @@ func (l *simLoglet) Read(ctx context.Context, from, to vlog.Position, maxBytes i
 	if err != nil {
 		return nil, err
 	}
+	if r.Status == core.Over {
+		return nil, vlog.ErrMissing
+	}
 	if len(r.Entries) == 0 {
 		return nil, &vlog.TrimmedError{First: r.Trimmed}
 	}
@@ -231,6 +234,9 @@ func (l *simLoglet) Trim(ctx context.Context, before vlog.Position) (vlog.Positi
 		return 0, err
 	}
 	r, err := l.call(ctx, func() (uint64, core.Output) { return l.client.Trim(before) })
+	if err == nil && r.Status == core.Over {
+		err = vlog.ErrMissing
+	}
 	return r.First, err
 }
 

@@ -35,7 +35,7 @@ type Client struct {
 type Result struct {
 	Call uint64
 	// Status is OK or, for an append, Sealed if it will never be acknowledged, or Refused if nobody knows any more what became of it; or,
-	// for a tail, Over: the loglet was dropped, and how far it went is forgotten, but for what Tail says.
+	// of all but seals, Over: the loglet was dropped, and there is nothing more to know of it. Of a tail, Tail tells that it is sealed.
 	Status Status
 	// First is an append's first position, or the effective position of a trim.
 	First vlog.Position
@@ -323,7 +323,7 @@ func (c *Client) Step(m Message) (out Output) {
 	}
 	c.known = max(c.known, m.Known)
 	c.sealed = c.sealed || m.Bit
-	if c.cfg.index(m.From) >= 0 {
+	if c.cfg.index(m.From) >= 0 && m.Status != Over {
 		c.trimmed = max(c.trimmed, m.Trimmed)
 	}
 	// Every call may be moved by a Known; the one that has asked gets the answer.
@@ -373,8 +373,8 @@ func (c *Client) heard(o *op, m Message, out *Output) {
 		case asking, collecting, repairing:
 			c.done(o, out, Result{Status: Over, Tail: vlog.Tail{Next: max(c.known, o.end), Sealed: true}})
 			return
-		case trimming:
-			c.done(o, out, Result{First: o.from})
+		case trimming, reading:
+			c.done(o, out, Result{Status: Over})
 			return
 		}
 	}
