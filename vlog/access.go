@@ -291,7 +291,7 @@ func (l *Log) truncate(ctx context.Context, v *view, before Position) error {
 		return nil
 	}
 	shorter := v.chain.Truncate(before, newReconfiguration())
-	won, err := l.install(ctx, shorter, v.version, nil, Reconfigured{Kind: Truncated, Took: time.Since(begin)})
+	won, err := l.install(ctx, shorter, v.version, nil, Reconfigured{Kind: Truncated, began: begin})
 	if err == nil && !won {
 		_, err = l.reload(ctx)
 	}

@@ -54,6 +54,12 @@ func (l *Log) adopted(ctx context.Context, v *view, e Reconfigured) {
 		e.To = active
 	}
 	e.Version = v.version
+	if !e.began.IsZero() {
+		e.Took = time.Since(e.began)
+	}
+	if !e.stalled.IsZero() {
+		e.Stalled = time.Since(e.stalled)
+	}
 	l.mu.Lock()
 	m := l.mending
 	l.mending = nil

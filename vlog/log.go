@@ -91,12 +91,13 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 
 // begin installs the first chain. Another process may do the same: the conditional write picks one.
 func (l *Log) begin(ctx context.Context) error {
+	begin := time.Now()
 	chain := newChain(l.opts.Initial, newReconfiguration())
 	first, err := l.create(ctx, &chain.Segments[0], chain.Lowest)
 	if err != nil {
 		return err
 	}
-	won, err := l.install(ctx, chain, 0, first, Reconfigured{Kind: Began})
+	won, err := l.install(ctx, chain, 0, first, Reconfigured{Kind: Began, began: begin})
 	if err != nil || won {
 		return err
 	}

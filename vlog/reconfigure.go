@@ -31,6 +31,8 @@ type Reconfigured struct {
 	// Took is the time of the whole, of what this Log has done itself. Stalled is the part of it in which nothing could be appended: from before the seal until
 	// the chain was in use.
 	Took, Stalled time.Duration
+
+	began, stalled time.Time
 }
 
 // ErrOvertaken is matched by every *OvertakenError.
@@ -257,7 +259,7 @@ func (l *Log) extendWatched(ctx context.Context, from *view, next *Segment, kind
 		return errors.Join(fmt.Errorf("vlog: end %s loglet %d: %w", seg.Kind, seg.ID, err), discard(fresh))
 	}
 	chain := from.chain.Extend(seg.toVirtual(tail.Next), *next, newReconfiguration())
-	won, err := l.install(ctx, chain, from.version, fresh, Reconfigured{Kind: kind, Took: time.Since(begin), Stalled: time.Since(stalled)})
+	won, err := l.install(ctx, chain, from.version, fresh, Reconfigured{Kind: kind, began: begin, stalled: stalled})
 	if err != nil || won {
 		return err
 	}
@@ -334,7 +336,7 @@ func (l *Log) Replace(ctx context.Context, id uint64, next Segment, fresh Loglet
 		if old.sameLoglet(now) {
 			return fresh.Close() // it was there before
 		}
-		won, err := l.install(ctx, chain, v.version, keep{fresh}, Reconfigured{Kind: Replaced, From: old, To: now, Took: time.Since(begin)})
+		won, err := l.install(ctx, chain, v.version, keep{fresh}, Reconfigured{Kind: Replaced, From: old, To: now, began: begin})
 		if err != nil {
 			return errors.Join(l.blame(err), fresh.Close())
 		}

@@ -636,6 +636,9 @@ func TestOnReconfigure(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			events[name] = append(events[name], fmt.Sprint(e.Kind, e.From.ID, e.To.ID, e.Version))
+			if (e.Kind == vlog.Extended) != (e.Stalled > 0) || e.Stalled > e.Took || (e.Kind == vlog.Followed) != (e.Took == 0) {
+				t.Errorf("%s took %v, stalled %v", e.Kind, e.Took, e.Stalled)
+			}
 		}
 		l, err := vlog.Open(bg, o)
 		if err != nil {
