@@ -260,6 +260,7 @@ func (l *simLoglet) Remove(context.Context) error {
 	l.w.mu.Lock()
 	l.tell(core.Drop, l.made.cfg.Loglet)
 	l.w.note("client %d removes %s", l.proc.id, l.made.config)
+	l.made.removed = true
 	l.w.mu.Unlock()
 	return l.Close()
 }

@@ -126,6 +126,7 @@ type simMade struct {
 	sequencer *simSequencer
 	named     bool // by a chain that was stored
 	discarded bool
+	removed   bool
 }
 
 func newSim(seed uint64, s simSettings) *sim {
