@@ -102,12 +102,12 @@ func (t *tcp) reader(endpoint core.Node) func([]core.Message) {
 
 // Route implements Network.
 func (t *tcp) Route(endpoint, node core.Node, address string) (release func()) {
-	if node == t.self {
-		return func() {}
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	p := t.peer(node, address)
+	var p *peer // nil: it would be here
+	if node != t.self {
+		p = t.peer(node, address)
+	}
 	r := t.routes[endpoint]
 	if r == nil {
 		r = &route{peer: p}
@@ -153,7 +153,7 @@ func (t *tcp) Send(messages []core.Message) {
 		if m.To == 0 {
 			continue // an answer to who wants none
 		}
-		if t.local[m.To] != nil {
+		if t.local[m.To] != nil || t.lacking(m.To) {
 			here = true
 			continue
 		}
@@ -177,13 +177,29 @@ func (t *tcp) Send(messages []core.Message) {
 		c.kick()
 	}
 	if here {
-		deliver(messages, t.handler, func(*core.Message) {}) // the others have been sent
+		deliver(messages, t.handler, t.here)
+	}
+}
+
+// lacking says that an endpoint should be in this process and is not. Caller holds mu.
+func (t *tcp) lacking(endpoint core.Node) bool {
+	r := t.routes[endpoint]
+	return r != nil && r.peer == nil && t.local[endpoint] == nil
+}
+
+// here hands a message that was not delivered to the node if it was for this process; all others have been sent.
+func (t *tcp) here(m *core.Message) {
+	t.mu.RLock()
+	lacking := t.lacking(m.To)
+	t.mu.RUnlock()
+	if lacking {
+		t.nobody(m)
 	}
 }
 
 // conn finds the connection for a message. Caller holds mu.
 func (t *tcp) conn(m *core.Message) *conn {
-	if r := t.routes[m.To]; r != nil {
+	if r := t.routes[m.To]; r != nil && r.peer != nil {
 		return r.peer.conn(laneOf(m.Kind))
 	}
 	if s := t.learned[m.To]; s != nil {

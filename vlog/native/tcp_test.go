@@ -393,6 +393,33 @@ func TestSequencerRestarted(t *testing.T) {
 	}
 }
 
+// So does it to itself, where nobody else is there to ask it.
+func TestSequencerRestartedAlone(t *testing.T) {
+	c := newCluster(t, 1)
+	l := c.create(0, 1, Wish{})
+	if _, err := l.Append(bg, []byte("a")); err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	c.stop(0)
+	c.start(0)
+	again := c.open(0, l)
+	defer again.Close()
+	ctx, cancel := context.WithCancel(bg)
+	done := make(chan error, 1)
+	go func() {
+		_, err := again.Tail(ctx) // which waits for word of what is committed
+		done <- err
+	}()
+	for !again.Broken() {
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+}
+
 // The sequencer of a loglet that is sealed ends. Who comes late is told of the seal.
 func TestAppendAfterSequencerEnded(t *testing.T) {
 	c := newCluster(t, 3)
