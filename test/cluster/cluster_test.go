@@ -347,7 +347,7 @@ func (c *cluster) printLogs() {
 	}
 }
 
-// keepLogs copies what each node has said to the folder that REBASE_CLUSTER_LOGS names, if it does.
+// keepLogs copies what each node has said to the folder that REBASE_CLUSTER_LOGS names, if it does, and after a failure also the data.
 func (c *cluster) keepLogs() {
 	dir := os.Getenv("REBASE_CLUSTER_LOGS")
 	if dir == "" {
@@ -357,6 +357,9 @@ func (c *cluster) keepLogs() {
 		text, err := os.ReadFile(n.file.Name())
 		if err == nil {
 			err = os.WriteFile(filepath.Join(dir, strings.ReplaceAll(c.t.Name(), "/", "-")+"-"+n.name+".log"), text, 0o644)
+		}
+		if err == nil && c.t.Failed() {
+			err = os.CopyFS(filepath.Join(dir, strings.ReplaceAll(c.t.Name(), "/", "-")+"-"+n.name), os.DirFS(n.data))
 		}
 		if err != nil {
 			c.t.Error(err)

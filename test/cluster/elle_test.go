@@ -10,21 +10,18 @@ import (
 	"rebase/elle/drive"
 )
 
-// TestStrictSerializable has transactions run at all nodes while one after the other is killed, cut off or paused.
-func TestStrictSerializable(t *testing.T) {
-	s := seed(t)
-	c := newCluster(t)
-	c.found(3, nil)
+// transactions run at all nodes while one after the other is killed, cut off or paused; package elle judges them.
+func (c *cluster) transactions(s uint64) {
 	var urls []string
 	for _, n := range c.all() {
 		urls = append(urls, "http://"+n.addr())
 	}
-	duration := 6 * time.Second
+	duration := 4 * time.Second
 	if soak() {
 		duration = time.Minute
 	}
 	for _, workload := range []string{"list-append", "rw-register"} {
-		c.step(workload, func(t *testing.T) {
+		c.step("transactions: "+workload, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(s, 11))
 			faults := 0
 			h, err := drive.Run(t.Context(), drive.Options{URL: urls[0], Others: urls[1:], Namespace: namespace, Token: secret, Workload: workload,

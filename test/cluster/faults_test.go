@@ -66,7 +66,7 @@ var aways = []away{
 // TestFaults has one thing after the other happen to a cluster of three.
 func TestFaults(t *testing.T) {
 	s := seed(t)
-	c := newCluster(t)
+	c := newCluster(t, "--node-timeout", "3s")
 	disk := harness.NewDisk(t, "1g")
 	c.found(3, func(n *node) {
 		if n.name == "n3" {
@@ -168,6 +168,7 @@ func TestFaults(t *testing.T) {
 			c.serves(back, c.all()...)
 		})
 	})
+	c.transactions(s)
 	c.step("replicas", func(t *testing.T) { c.sameState() })
 }
 

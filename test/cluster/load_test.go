@@ -51,7 +51,7 @@ type mark struct {
 var loads int
 
 // calm is how long clients work before and after what happens.
-const calm = 700 * time.Millisecond
+const calm = 500 * time.Millisecond
 
 // under lets clients work while do happens, and then holds what they saw against what was promised.
 // It returns the load for further checks.
