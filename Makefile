@@ -26,9 +26,10 @@ lint: ## gofmt, go vet, staticcheck
 
 test: test-go test-node test-browser test-acme ## the Go tests, the JavaScript SDK in Node and in Chromium, and certificates by ACME
 
-test-go: ## the Go tests, with the race detector; and those that count allocations, without
+test-go: ## the Go tests, with the race detector; and those that count allocations, or repeat only so, without
 	$(GO) test -race ./...
 	$(GO) test -run Alloc ./rules
+	$(GO) test -run Simulation ./vlog
 
 test-node: build ## the JavaScript and Node Admin SDKs against a server
 	test/sdk/run-node.sh

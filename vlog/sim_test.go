@@ -23,7 +23,7 @@ func simSeeds(t testing.TB) uint64 {
 	if raced {
 		return 200
 	}
-	return 2000
+	return 3000
 }
 
 // oneThread makes goroutines take turns in an order that repeats: on one thread, and not interrupted by the garbage collector.
