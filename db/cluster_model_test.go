@@ -242,7 +242,7 @@ func TestClusterIsOneDatabase(t *testing.T) {
 				}
 			},
 			"confirmations": func(*rapid.T) { alive("node").db.logConfirmations() },
-			"late entries": func(*rapid.T) { c.deliver(alive("node")) },
+			"late entries":  func(*rapid.T) { c.deliver(alive("node")) },
 			"copy": func(*rapid.T) {
 				from := alive("node")
 				for _, n := range c.nodes {

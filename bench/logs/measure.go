@@ -14,7 +14,6 @@ const turn = 250 * time.Millisecond
 type engine struct {
 	name   string
 	append func(ctx context.Context, payload []byte) error
-	close  func() error
 }
 
 // sample is what a turn, or several, have measured.
