@@ -35,6 +35,7 @@ type Loglet struct {
 var (
 	_ vlog.Loglet     = (*Loglet)(nil)
 	_ vlog.Remover    = (*Loglet)(nil)
+	_ vlog.Discarder  = (*Loglet)(nil)
 	_ vlog.Configured = (*Loglet)(nil)
 )
 
@@ -301,6 +302,17 @@ func (l *Loglet) Remove(ctx context.Context) error {
 	err := l.each(func(_ int, s vlog.Loglet) error {
 		if r, ok := s.(vlog.Remover); ok {
 			return r.Remove(ctx)
+		}
+		return s.Close()
+	})
+	return errors.Join(err, l.Close())
+}
+
+// Discard implements vlog.Discarder, as far as the stripes do.
+func (l *Loglet) Discard(ctx context.Context) error {
+	err := l.each(func(_ int, s vlog.Loglet) error {
+		if d, ok := s.(vlog.Discarder); ok {
+			return d.Discard(ctx)
 		}
 		return s.Close()
 	})
