@@ -197,9 +197,8 @@ func (b *bookkeeper) connect() (again bool) {
 	b.mu.Lock()
 	b.session, b.broken = conn.Session, false
 	b.sessions++
-	for i, e := range b.pending {
-		e.request, err = conn.Send("m", b.body(e.n)) // its age is that of the first attempt
-		b.pending[i] = e
+	for i := range b.pending { // their age is that of the first attempt; a failure shows when an answer is waited for
+		b.pending[i].request, _ = conn.Send("m", b.body(b.pending[i].n))
 	}
 	b.mu.Unlock()
 	read := make(chan struct{})

@@ -121,6 +121,7 @@ func (c *cluster) found(size int, furnish func(*node)) {
 	}
 	c.openDatabase()
 	c.serves(back, c.all()...)
+	c.spread(size) // before that the loss of one disk may be too much
 }
 
 // add makes a host for a node. Its data is kept in the cluster's folder.

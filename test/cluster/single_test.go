@@ -20,7 +20,7 @@ func TestSingleServer(t *testing.T) {
 		c.serves(back, n)
 		l.mark("pause")
 		n.pause()
-		time.Sleep(answerTime + time.Second)
+		time.Sleep(1500 * time.Millisecond)
 		n.resume()
 		c.serves(back, n)
 		l.mark("slow disk")

@@ -91,6 +91,26 @@ func (c *cluster) inState(name string, states ...string) {
 	})
 }
 
+// spread waits until the log is on so many disks.
+func (c *cluster) spread(disks int) {
+	c.t.Helper()
+	for deadline := time.Now().Add(back); ; time.Sleep(50 * time.Millisecond) {
+		nodes := c.status().Nodes
+		n := 0
+		for _, m := range nodes {
+			if m.LogServer {
+				n++
+			}
+		}
+		if n == disks {
+			return
+		}
+		if time.Now().After(deadline) {
+			c.t.Fatalf("the log is on %d disks, and should be on %d: %+v", n, disks, nodes)
+		}
+	}
+}
+
 // sameState has the replicas compared.
 func (c *cluster) sameState() {
 	c.t.Helper()

@@ -39,7 +39,7 @@ func Build() (string, error) {
 func BuildVersion(t testing.TB, version string) (bin string) {
 	t.Helper()
 	bin = filepath.Join(t.TempDir(), "rebase-"+version)
-	if err := compile(bin, "-ldflags", "-X main.version="+version); err != nil {
+	if err := compile(bin, "-ldflags", "-s -w -X main.version="+version); err != nil {
 		t.Fatal(err)
 	}
 	return bin
