@@ -13,7 +13,7 @@ import (
 	"rebase/vlog/mem"
 )
 
-// What the virtual layer costs over its Loglet, call by call: the same calls on a Loglet and on a Log over such a one, in turns of a few milliseconds, so that both
+// What the virtual layer costs over its Loglet, call by call: the same calls on a Loglet and on a Log over such a one, in turns of some milliseconds, so that both
 // have the same neighbours on the machine. The difference of the percentiles is what is aimed for: 20 µs p50, 150 µs p99. "go test -bench VirtualLayer".
 func BenchmarkVirtualLayer(b *testing.B) {
 	for _, kind := range []string{"mem", "local"} {
@@ -76,7 +76,7 @@ func benchLogs(b *testing.B, kind string) (direct logtest.Log, log *vlog.Log) {
 
 // compare makes b.N calls of each, in turns, and reports percentiles of their times and of what the second takes longer.
 func compare(b *testing.B, callers int, direct, log logtest.Log, call func(logtest.Log) error) {
-	const turn = 5 * time.Millisecond
+	turn := time.Duration(5+callers/4) * time.Millisecond // long enough for new goroutines to have grown their stacks
 	var took [2][]time.Duration
 	for left, round := b.N, 0; left > 0; round++ {
 		done := 0

@@ -35,16 +35,24 @@ func (v *view) find(s Segment) *slot {
 type slot struct {
 	// leading ends a while after the Loglet has ceased to be the active one, so that an Append or a wait that still hopes for its answer is let
 	// go. present ends when no chain names it any more.
-	leading, present   context.Context
-	unlead, vanish     context.CancelFunc
-	unleading          *time.Timer
-	open               func(context.Context) (Loglet, error)
-	calls, ended, seen atomic.Int64  // calls begun, ended, and ended when the watch last looked
-	confirmed          atomic.Uint64 // positions of the Loglet below it are in the log: they lie below a tail that was not sealed
-	loglet             atomic.Pointer[opened]
-	opening            chan struct{} // a token in it is held by who opens the Loglet
-	mu                 sync.Mutex
-	closed             bool
+	leading, present context.Context
+	unlead, vanish   context.CancelFunc
+	unleading        *time.Timer
+	open             func(context.Context) (Loglet, error)
+	loglet           atomic.Pointer[opened]
+	opening          chan struct{} // a token in it is held by who opens the Loglet
+	mu               sync.Mutex
+	closed           bool
+
+	// What every call writes is on lines of its own, away from what every call reads.
+	_         [64]byte
+	calls     atomic.Int64 // begun
+	_         [56]byte
+	ended     atomic.Int64
+	seen      atomic.Int64 // ended when the watch last looked
+	_         [48]byte
+	confirmed atomic.Uint64 // positions of the Loglet below it are in the log: they lie below a tail that was not sealed
+	_         [56]byte
 }
 
 type opened struct{ Loglet }
