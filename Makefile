@@ -63,7 +63,7 @@ fuzz: ## run every fuzz test for FUZZTIME (15s)
 soak: ## crashes, hostile clients and simulations at full size, then the SDK suite with the race detector for SOAK (30) minutes
 	REBASE_CRASH_KILLS=100 $(GO) test -count=1 -timeout 30m ./test/crash
 	REBASE_HOSTILE=soak $(GO) test -count=1 -timeout 30m ./test/hostile
-	REBASE_CLUSTER=soak $(GO) test -count=1 -timeout 60m ./test/cluster
+	REBASE_FAULTS=soak $(GO) test -count=1 -timeout 60m ./test/cluster
 	REBASE_SEEDS=100000 $(GO) test -count=1 -timeout 60m ./vlog/native/core ./vlog
 	$(GO) build -race -o bin/rebase-race ./cmd/rebase
 	@set -e; end=$$(( $$(date +%s) + 60 * $(SOAK) )); round=0; \

@@ -348,9 +348,9 @@ func (c *cluster) printLogs() {
 	}
 }
 
-// keepLogs copies what each node has said to the folder that REBASE_CLUSTER_LOGS names, if it does, and after a failure also the data.
+// keepLogs copies what each node has said to the folder that REBASE_FAULTS_LOGS names, if it does, and after a failure also the data.
 func (c *cluster) keepLogs() {
-	dir := os.Getenv("REBASE_CLUSTER_LOGS")
+	dir := os.Getenv("REBASE_FAULTS_LOGS")
 	if dir == "" {
 		return
 	}

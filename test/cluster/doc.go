@@ -15,5 +15,5 @@
 // Asserted is safety, and that service is back within a generous time. How long it was away is measured and printed.
 //
 // REBASE_SEED repeats the choice of operations and victims, though not the moments at which things happen.
-// REBASE_CLUSTER=soak makes everything longer, and adds clusters of five.
+// REBASE_FAULTS=soak makes everything longer, and adds clusters of five.
 package cluster

@@ -13,7 +13,7 @@ import (
 )
 
 // soak says whether there is time.
-func soak() bool { return os.Getenv("REBASE_CLUSTER") == "soak" }
+func soak() bool { return os.Getenv("REBASE_FAULTS") == "soak" }
 
 // seed is printed, and repeated by REBASE_SEED.
 func seed(t *testing.T) uint64 {

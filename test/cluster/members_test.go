@@ -155,7 +155,7 @@ func TestMembers(t *testing.T) {
 // TestFive loses two nodes of five at once.
 func TestFive(t *testing.T) {
 	if !soak() {
-		t.Skip("five nodes on two cores are for REBASE_CLUSTER=soak")
+		t.Skip("five nodes on two cores are for REBASE_FAULTS=soak")
 	}
 	s := seed(t)
 	c := newCluster(t, "--log-servers", "5")
