@@ -47,7 +47,7 @@ func (c *Cluster) openMeta(ctx context.Context, inside bool, listen string) erro
 	defer waiting.Stop()
 	c.meta, err = embedded.Start(ctx, embedded.Options{
 		Dir: filepath.Join(c.o.Data, "etcd"), Name: c.ID().String(), Cluster: c.ClusterID(), InitialCluster: c.identity.MetaCluster,
-		Listen: c.metaURL(listen), Advertise: c.metaURL(c.self.MetaPeer), TLS: files, Logger: slog.New(quiet{c.log.Handler()}),
+		Listen: c.metaURL(listen), Advertise: c.metaURL(c.self.MetaPeer), TLS: files, Logger: slog.New(newQuiet(c.log.Handler())),
 		Heartbeat: max(c.o.SuspectAfter/10, 20*time.Millisecond), Election: max(c.o.SuspectAfter, 200*time.Millisecond),
 	})
 	if err != nil {
