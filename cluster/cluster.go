@@ -61,6 +61,7 @@ type Cluster struct {
 	failed  chan struct{}
 	blocked string
 
+	adding    sync.Mutex  // held while a member is added to etcd
 	ready     atomic.Bool // the registry is in use
 	pulses    pulses
 	closeOnce sync.Once

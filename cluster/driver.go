@@ -73,7 +73,7 @@ func (d *driver) step(now time.Time) {
 		d.c.blocked = p.blocked
 		d.c.mu.Unlock()
 		if p.blocked != "" {
-			d.c.log.Warn("the log should be moved and cannot be", "why", p.blocked)
+			d.c.log.Warn("the log should be moved and cannot be; start the nodes that are silent", "why", d.c.names(p.blocked))
 		}
 	}
 	if p.why == "" {
@@ -206,6 +206,7 @@ func (d *driver) mourn() {
 	done := ""
 	var since time.Time
 	pending := ""
+	trouble := complaint{first: 10 * time.Second, every: time.Minute}
 	for {
 		sleep(c.ctx, 100*time.Millisecond)
 		if c.ctx.Err() != nil {
@@ -227,12 +228,14 @@ func (d *driver) mourn() {
 			err := d.h.OnGone(ctx, c.Gone())
 			cancel()
 			if err != nil {
-				if c.ctx.Err() == nil {
-					c.log.Warn("the sessions of nodes that are gone could not be ended; it will be tried again", "err", err)
+				// While a node starts its database is not open yet, and without a majority nothing can be ended: that is known from elsewhere.
+				if trouble.due(time.Now()) && c.ctx.Err() == nil {
+					c.log.Warn("the sessions of clients whose nodes are gone could not be ended for a while: their onDisconnect operations wait; it is tried again and again", "err", err)
 				}
 				sleep(c.ctx, 500*time.Millisecond)
 				continue
 			}
+			trouble = complaint{first: trouble.first, every: trouble.every}
 			c.counters.gone.Add(1)
 		}
 		done = key

@@ -33,3 +33,20 @@ func TestEtcdIsQuiet(t *testing.T) {
 		}
 	})
 }
+
+// What fails again and again is complained of when it has for a while, and then now and then.
+func TestComplaint(t *testing.T) {
+	c := complaint{first: 10 * time.Second, every: time.Minute}
+	now, n := time.Now(), 0
+	for at := time.Duration(0); at <= 75*time.Second; at += 500 * time.Millisecond {
+		if c.due(now.Add(at)) {
+			n++
+		}
+		if at < 10*time.Second && n > 0 {
+			t.Fatal("complained at once")
+		}
+	}
+	if n != 2 {
+		t.Errorf("complained %d times in 75 seconds", n)
+	}
+}

@@ -56,7 +56,10 @@ func (c *Cluster) serveJoin(ctx context.Context, q joinRequest) (any, error) {
 	}
 	a := &joinAnswer{Cluster: c.ClusterID(), Meta: c.identity.Meta, Peers: c.databases()}
 	if inside {
-		if a.MetaCluster, _, err = embedded.Add(ctx, c.etcd, rec.ID.String(), c.metaURL(rec.MetaPeer)); err != nil {
+		c.adding.Lock() // one after the other: see embedded.Add
+		a.MetaCluster, _, err = embedded.Add(ctx, c.etcd, rec.ID.String(), c.metaURL(rec.MetaPeer))
+		c.adding.Unlock()
+		if err != nil {
 			return nil, fmt.Errorf("adding the node to etcd: %w", err)
 		}
 	}

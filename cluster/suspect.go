@@ -90,3 +90,21 @@ func (l *limiter) use(now time.Time) {
 	}
 	l.used, l.next = now, now.Add(l.pause)
 }
+
+// complaint says when to complain of what fails again and again: when it has failed for a while, and now and then from then on.
+type complaint struct {
+	first, every time.Duration
+	next         time.Time
+}
+
+func (c *complaint) due(now time.Time) bool {
+	switch {
+	case c.next.IsZero():
+		c.next = now.Add(c.first)
+		return false
+	case now.Before(c.next):
+		return false
+	}
+	c.next = now.Add(c.every)
+	return true
+}

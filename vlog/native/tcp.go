@@ -3,6 +3,7 @@ package native
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net"
@@ -273,7 +274,7 @@ func (t *tcp) greeted(c *conn, node core.Node, instance uint64) bool {
 	s.lanes[c.lane].Store(c)
 	t.mu.Unlock()
 	if old != nil {
-		t.log.Info("a node has started again", "node", node)
+		t.log.Info("a node has started again", "peer", fmt.Sprintf("%016x", uint64(node)))
 		for i := range old.lanes {
 			if c := old.lanes[i].Load(); c != nil {
 				c.fail(errors.New("the node has started again"))
@@ -327,7 +328,7 @@ func (t *tcp) lost(c *conn, err error) {
 			t.stats.dialErrors.Add(1)
 		}
 		if t.ctx.Err() == nil {
-			t.log.Debug("connection lost", "node", c.peer.node, "lane", c.lane, "err", err)
+			t.log.Debug("connection lost", "peer", fmt.Sprintf("%016x", uint64(c.peer.node)), "lane", c.lane, "err", err)
 		}
 	}
 	if s := c.session; s != nil {

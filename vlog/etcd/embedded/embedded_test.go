@@ -502,3 +502,22 @@ func TestFull(t *testing.T) {
 		t.Errorf("logged:\n%s", log.String())
 	}
 }
+
+// Who is to be added while another has no vote yet waits, and leaves nothing in etcd's log, which a member that starts again would take for a member.
+func TestAddWaitsForTheOneBefore(t *testing.T) {
+	var log lines
+	o := options(t, "a", nil)
+	o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	a := start(t, o)
+	if _, _, err := Add(soon(t), a.Client(), "b", "http://127.0.0.1:1"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(bg, 500*time.Millisecond)
+	defer cancel()
+	if _, _, err := Add(ctx, a.Client(), "c", "http://127.0.0.1:2"); err == nil || !strings.Contains(err.Error(), "127.0.0.1:1") {
+		t.Errorf("a second one at the same time: %v", err)
+	}
+	if s := log.String(); strings.Contains(s, "Validation on configuration change failed") {
+		t.Errorf("it was proposed:\n%s", s)
+	}
+}

@@ -102,6 +102,15 @@ func Add(ctx context.Context, client *clientv3.Client, name, peerURL string) (in
 				return initial(members, m.ID, name), m.ID, nil // an earlier attempt
 			}
 		}
+		if i := slices.IndexFunc(members, func(m Member) bool { return m.Learner }); i >= 0 {
+			// It would be refused, but only when it is in etcd's own log already; and a member that starts again tries for ever to reach what it finds there.
+			m := members[i]
+			if !rest(ctx) {
+				return "", 0, fmt.Errorf("embedded etcd: add %s at %s: the member at %s was added before and has no vote yet; start it, or remove it: %w",
+					name, peerURL, strings.Join(m.URLs, ", "), ctx.Err())
+			}
+			continue
+		}
 		attempt, cancel := context.WithTimeout(ctx, requestTimeout)
 		r, err := client.MemberAddAsLearner(attempt, []string{peerURL})
 		cancel()
@@ -118,11 +127,19 @@ func Add(ctx context.Context, client *clientv3.Client, name, peerURL string) (in
 			}
 			return "", 0, fmt.Errorf("embedded etcd: add %s at %s: %w", name, peerURL, err)
 		}
-		select {
-		case <-ctx.Done():
+		if !rest(ctx) {
 			return "", 0, fmt.Errorf("embedded etcd: add %s at %s: %w (%w)", name, peerURL, err, ctx.Err())
-		case <-time.After(100 * time.Millisecond):
 		}
+	}
+}
+
+// rest waits a little. It returns false if ctx has ended.
+func rest(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(100 * time.Millisecond):
+		return true
 	}
 }
 
