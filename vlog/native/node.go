@@ -450,7 +450,7 @@ type Stats struct {
 	DroppedFull        uint64 // a connection's queue was full
 	DroppedUnreachable uint64 // there was no connection
 	DroppedNobody      uint64 // they came for an endpoint that is not here
-	DroppedReads       uint64 // too many reads were under way
+	DroppedReads       uint64 // too many reads were under way, or too much waited for the disk
 }
 
 // Stats returns the present figures.

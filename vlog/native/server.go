@@ -21,6 +21,7 @@ type server struct {
 	host       *core.Host
 	out        outbox
 	pending    []core.Record
+	bytes      int // of records that are not yet on the disk
 	spare      []core.Record
 	given      uint64 // records that the storage has finished
 	committing bool   // somebody is writing to the storage
@@ -33,6 +34,10 @@ type server struct {
 
 // maxLoads bounds the reads under way. Beyond it they are dropped, and their clients ask again, or another server.
 const maxLoads = 64
+
+// maxPending bounds the bytes that wait for the disk. A disk that hangs is not noticed by those who send, for the process lives; and the log goes on
+// without it, so there would be more and more. What comes beyond it is dropped: who still wants it there sends it again.
+const maxPending = 64 << 20
 
 // startServer starts a log server from what is on its disk.
 func startServer(disk storage, send func([]core.Message), log *slog.Logger, drops *atomic.Uint64) (*server, error) {
@@ -54,6 +59,10 @@ func (s *server) handle(batch []core.Message, reader bool) {
 		if s.closed || s.err != nil {
 			break
 		}
+		if len(batch[i].Entries) > 0 && s.bytes >= maxPending {
+			s.drops.Add(1)
+			continue
+		}
 		out := s.host.Step(batch[i])
 		s.out.add(out.Messages)
 		for _, l := range out.Loads {
@@ -65,6 +74,7 @@ func (s *server) handle(batch []core.Message, reader bool) {
 			s.done.Go(func() { s.load(l) })
 		}
 		s.pending = append(s.pending, out.Records...)
+		s.bytes += recordBytes(out.Records)
 	}
 	inline := reader && len(s.pending) > 0 && len(s.pending) <= inlineRecords && !s.committing && !s.closed && s.err == nil
 	if inline {
@@ -122,7 +132,7 @@ func (s *server) commitPending() {
 	s.pending = s.spare[:0]
 	s.mu.Unlock()
 	err := s.disk.Append(records)
-	n := len(records)
+	n, bytes := len(records), recordBytes(records)
 	clear(records)
 	s.mu.Lock()
 	s.spare, s.committing = records[:0], false
@@ -132,9 +142,17 @@ func (s *server) commitPending() {
 		return
 	}
 	s.given += uint64(n)
+	s.bytes -= bytes
 	s.out.add(s.host.Synced(s.given).Messages)
 	s.out.flush(&s.mu, s.send)
 	s.mu.Lock()
+}
+
+func recordBytes(records []core.Record) (n int) {
+	for _, r := range records {
+		n += len(r.Payload) + walHeader
+	}
+	return n
 }
 
 // failed is the error after which the server takes part in nothing.
