@@ -30,6 +30,15 @@ type Options struct {
 	Duration  time.Duration // of each measurement, half of it the reference's; 0: 3 s
 	Switches  int           // reconfigurations to measure; 0: 60
 	Progress  func(string)  // told what is being measured; may be nil
+
+	// Peers are other ways to make something durable that are measured beside the engines: what a client gets of one without a log over it.
+	Peers []Peer
+}
+
+// Peer makes a payload durable, for many callers at once.
+type Peer struct {
+	Name   string
+	Append func(ctx context.Context, payload []byte) error
 }
 
 func (o *Options) defaults() error {
@@ -88,6 +97,14 @@ func Run(ctx context.Context, o Options) (_ *bench.Report, err error) {
 	for _, name := range o.Engines {
 		if err := o.engine(ctx, r, reference, name, filepath.Join(dir, name)); err != nil {
 			return r, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	for _, p := range o.Peers {
+		for _, n := range o.Appenders {
+			o.Progress(fmt.Sprintf("%s, %d appenders", p.Name, n))
+			if err := o.beside(ctx, r, reference, &engine{name: p.Name, append: p.Append}, n); err != nil {
+				return r, fmt.Errorf("%s: %w", p.Name, err)
+			}
 		}
 	}
 	return r, nil

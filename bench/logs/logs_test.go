@@ -2,9 +2,14 @@ package logs_test
 
 import (
 	"context"
+	"fmt"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/go-zookeeper/zk"
+	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"rebase/bench/logs"
 	"rebase/test/engines"
@@ -15,7 +20,11 @@ import (
 func TestEngines(t *testing.T) {
 	o := logs.Options{Dir: t.TempDir(), Duration: 10 * time.Millisecond, Switches: 3, Appenders: []int{1, 16}}
 	if os.Getenv("REBASE_BENCH") == "log" {
-		o = logs.Options{Dir: t.TempDir(), Etcd: []string{engines.Etcd(t).ClientURL}, ZooKeeper: engines.ZooKeeper(t, 1).Servers(), Duration: 6 * time.Second}
+		etcd, keeper := engines.Etcd(t), engines.ZooKeeper(t, 1)
+		o = logs.Options{
+			Dir: t.TempDir(), Etcd: []string{etcd.ClientURL}, ZooKeeper: keeper.Servers(), Duration: 6 * time.Second,
+			Peers: []logs.Peer{puts(t, etcd.ClientURL), creates(t, keeper.Servers())},
+		}
 	}
 	o.Progress = func(what string) { t.Log(what) }
 	r, err := logs.Run(context.Background(), o)
@@ -30,4 +39,35 @@ func TestEngines(t *testing.T) {
 			t.Errorf("%s: %v appends", row.Scenario, row.Value)
 		}
 	}
+}
+
+// puts are etcd's own: a key for each payload.
+func puts(t *testing.T, endpoint string) logs.Peer {
+	c, err := clientv3.New(clientv3.Config{Endpoints: []string{endpoint}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	var n atomic.Int64
+	return logs.Peer{Name: "etcd's puts", Append: func(ctx context.Context, p []byte) error {
+		_, err := c.Put(ctx, fmt.Sprintf("/puts/%d", n.Add(1)), string(p))
+		return err
+	}}
+}
+
+// creates are sequential nodes of ZooKeeper, the log of Virtual Consensus in Delos before its native loglet.
+func creates(t *testing.T, servers []string) logs.Peer {
+	c, _, err := zk.Connect(servers, 10*time.Second, zk.WithLogInfo(false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	all := zk.WorldACL(zk.PermAll)
+	if _, err := c.Create("/creates", nil, 0, all); err != nil {
+		t.Fatal(err)
+	}
+	return logs.Peer{Name: "ZooKeeper's creates", Append: func(_ context.Context, p []byte) error {
+		_, err := c.Create("/creates/e-", p, zk.FlagSequence, all)
+		return err
+	}}
 }
