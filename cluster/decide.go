@@ -26,14 +26,17 @@ type view struct {
 
 // seen is a member in the eyes of a driver.
 type seen struct {
-	id         NodeID
-	database   bool // may carry a sequencer
-	logServer  bool // has a disk for the log
-	state      State
-	heard      bool          // it is not silent. Who is heard is left alone
-	alive      bool          // it is trusted: heard, and not silent a moment ago. Only to those is anything moved
-	steady     time.Duration // for how long it has been alive, or not
-	metaLeader bool          // of the embedded etcd: with the sequencer elsewhere, one death does not cost both
+	id        NodeID
+	database  bool // may carry a sequencer
+	logServer bool // has a disk for the log
+	state     State
+	heard     bool          // it is not silent. Who is heard is left alone
+	alive     bool          // it is trusted: heard, and not silent a moment ago. Only to those is anything moved
+	steady    time.Duration // for how long it has been alive, or not
+	// disputed says that others hear it: this node has moved the log off it, because it was silent, and they have moved it back. It is the way between
+	// the two that is cut, then. So its disk is left alone, and a sequencer on it goes to a third node, if there is one, with which both can live.
+	disputed   bool
+	metaLeader bool // of the embedded etcd: with the sequencer elsewhere, one death does not cost both
 }
 
 // active is the loglet that takes appends. A native one has one part, a striped one of native ones has as many as stripes.
@@ -178,7 +181,7 @@ func (v view) chooseServers(by map[NodeID]*seen, urgent bool, say func(bool, str
 			if s, ok := spare(); ok {
 				out = append(out, s)
 			}
-		case m.state == Draining, !m.heard && (m.steady >= v.replaceAfter || urgent):
+		case m.state == Draining, !m.heard && !m.disputed && (m.steady >= v.replaceAfter || urgent):
 			// Without a spare it stays: the others are a majority, and it counts again when it comes back.
 			if s, ok := spare(); ok {
 				out = append(out, s)
@@ -262,7 +265,7 @@ func (v view) chooseSequencer(by map[NodeID]*seen, i int, p plan, say func(bool,
 				s += 8 * b2i(other.sequencer == id)
 			}
 		}
-		return s + 4*b2i(by[id].metaLeader) + 2*b2i(!slices.Contains(p.servers, id)) + b2i(id == now.sequencer)
+		return s + 16*len(v.active.parts)*b2i(id == v.self && m != nil && m.disputed) + 4*b2i(by[id].metaLeader) + 2*b2i(!slices.Contains(p.servers, id)) + b2i(id == now.sequencer)
 	}
 	for _, m := range v.members {
 		if able(m.id) && (!found || score(m.id) < score(best)) {

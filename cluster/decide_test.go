@@ -58,6 +58,13 @@ func on(sequencer NodeID, servers ...NodeID) part {
 	return part{servers: servers, sequencer: sequencer}
 }
 
+func disputed(v view) view {
+	for i := range v.members {
+		v.members[i].disputed = !v.members[i].heard
+	}
+	return v
+}
+
 func TestDecide(t *testing.T) {
 	lost := on(1, 1, 2, 3)
 	lost.lost = true
@@ -89,6 +96,9 @@ func TestDecide(t *testing.T) {
 		{name: "but when the log moves anyway, so does the sequencer", v: stage(t, 1, "1^ 2 3", on(1, 1)), want: "2 on 1 2 3"},
 		{name: "unless an operator wants it there", v: stage(t, 1, "1^ 2 3", on(1, 1)), layout: Layout{Sequencer: 1}, want: "1 on 1 2 3"},
 		{name: "it leads and that is no reason to move", v: stage(t, 2, "1^ 2 3", on(1, 1, 2, 3))},
+		{name: "two nodes that do not hear each other leave it to a third", v: disputed(stage(t, 2, "1~ 2 3^", on(1, 1, 2, 3))), want: "3 on 1 2 3"},
+		{name: "if there is one", v: disputed(stage(t, 2, "1~ 2 L3", on(1, 1, 2, 3))), want: "2 on 1 2 3"},
+		{name: "a disk that others hear is left where it is", v: disputed(stage(t, 1, "1 2! 3 4", on(1, 1, 2, 3)))},
 		{name: "one with a disk of the new loglet is preferred", v: stage(t, 2, "1~ 2 3 4 5", on(1, 1, 4, 5)), layout: Layout{Servers: []NodeID{1, 4, 5}}, want: "2 on 2 4 5"},
 		{name: "the sequencer's process is another", v: stage(t, 1, "1 2 3", lost), want: "2 on 1 2 3", reasons: "has ended"},
 		{name: "the sequencer's node was silent and is heard again", v: stage(t, 2, "1? 2 3", on(1, 1, 2, 3))},
@@ -222,9 +232,11 @@ type simNode struct {
 	sus      *suspicion
 	limit    limiter
 	inc      map[uint64]map[NodeID]uint64
+	left     abandoned
 	planned  string
 	since    time.Time
-	cut      bool // from all others
+	cut      bool   // from all others
+	apart    NodeID // from this one
 	database bool
 }
 
@@ -235,12 +247,14 @@ func life(seed uint64, trace func(string)) error {
 	var nodes []*simNode
 	for i := range 3 + rng.IntN(3) {
 		nodes = append(nodes, &simNode{id: NodeID(i + 1), up: true, started: 1, database: i < 3 || rng.IntN(2) == 0, heard: map[NodeID]time.Time{}, sus: newSuspicion(time.Second, 2*time.Second),
-			limit: limiter{first: 200 * time.Millisecond, most: 30 * time.Second, calm: time.Minute}, inc: map[uint64]map[NodeID]uint64{}})
+			limit: limiter{first: 200 * time.Millisecond, most: 30 * time.Second, calm: time.Minute}, inc: map[uint64]map[NodeID]uint64{}, left: abandoned{}})
 	}
 	chain := active{segment: 1, parts: []part{{servers: []NodeID{1}, sequencer: 1}}}
 	alive := uint64(1) // incarnation of the node that the sequencer was started on
 	moves, moved := 0, now
-	reaches := func(a, b *simNode) bool { return a.up && b.up && (a == b || !a.cut && !b.cut) }
+	reaches := func(a, b *simNode) bool {
+		return a.up && b.up && (a == b || !a.cut && !b.cut && a.apart != b.id && b.apart != a.id)
+	}
 	tick := func() {
 		now = now.Add(step)
 		for _, n := range nodes {
@@ -268,6 +282,7 @@ func life(seed uint64, trace func(string)) error {
 					p.lost = n.inc[chain.segment][o.id] != o.started || o == n && o.started != alive
 				}
 			}
+			n.left.judge(v, now)
 			p := decide(v)
 			if p.why == "" {
 				n.planned = ""
@@ -300,6 +315,7 @@ func life(seed uint64, trace func(string)) error {
 			if s := nodes[p.sequencers[0]-1]; majority(chain.parts[0].servers) && majority(p.servers) && meta > databases/2 && reaches(n, s) {
 				chain = active{segment: chain.segment + 1, parts: []part{{servers: p.servers, sequencer: s.id}}}
 				alive = s.started
+				n.left.note(v, p, now)
 				moves++
 				moved = now
 				if trace != nil {
@@ -320,7 +336,14 @@ func life(seed uint64, trace func(string)) error {
 	for range 6 {
 		before := moves
 		n := nodes[rng.IntN(len(nodes))]
-		switch rng.IntN(3) {
+		switch rng.IntN(4) {
+		case 3: // a single way is cut
+			n.apart = nodes[rng.IntN(len(nodes))].id
+			run(time.Minute)
+			if now.Sub(moved) < 15*time.Second {
+				return fmt.Errorf("nodes %d and %d do not hear each other, and move the log to and fro", n.id, n.apart)
+			}
+			n.apart = 0
 		case 0:
 			n.up = false
 			run(time.Duration(rng.IntN(20)) * time.Second)

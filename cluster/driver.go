@@ -15,7 +15,7 @@ import (
 // Drive begins to act: to move the log away from nodes that fail, and to have the sessions of nodes ended that are gone. It is called once,
 // on a database node, when the log and the database are open.
 func (c *Cluster) Drive(h Hooks) {
-	d := &driver{c: c, h: h, inc: map[uint64]map[NodeID]uint64{}, limit: limiter{first: 200 * time.Millisecond, most: 30 * time.Second, calm: time.Minute}}
+	d := &driver{c: c, h: h, inc: map[uint64]map[NodeID]uint64{}, left: abandoned{}, limit: limiter{first: 200 * time.Millisecond, most: 30 * time.Second, calm: time.Minute}}
 	c.mu.Lock()
 	c.hooks, c.driver = &h, d
 	c.mu.Unlock()
@@ -37,6 +37,7 @@ type driver struct {
 	limit limiter
 	// inc remembers for each loglet in which incarnations the nodes of its sequencers were first seen: in another one there is no sequencer.
 	inc     map[uint64]map[NodeID]uint64
+	left    abandoned
 	planned string // the plan that stands, and since when
 	since   time.Time
 	blocked string
@@ -144,6 +145,7 @@ func (d *driver) reconfigure(v view, p plan) bool {
 		err = d.h.Log.ReconfigureFrom(ctx, from.ID, next)
 		if err == nil {
 			d.c.counters.reconfigurations.Add(1)
+			d.left.note(v, p, time.Now())
 			d.c.log.Info("moved the log", "why", d.c.names(p.why), "loglet", d.h.Log.Chain().Active().ID, "took", time.Since(begun))
 			return true
 		}
@@ -196,6 +198,7 @@ func (d *driver) view(s vlog.Segment, now time.Time) view {
 		}
 		p.lost = d.inc[s.ID][id] != started[id] || d.c.orphaned(p.incarnation)
 	}
+	d.left.judge(v, now)
 	return v
 }
 

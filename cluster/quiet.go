@@ -35,7 +35,9 @@ var unremarkable = []string{
 	// A node is away.
 	"lost TCP streaming connection with remote peer", "peer became inactive", "failed to reach the peer URL", "failed to get version",
 	"prober detected unhealthy status", "dropped internal Raft message", "waiting for ReadIndex response took too long",
-	"timed out waiting for read index response", "apply request took too long", "failed to find remote peer in cluster",
+	"timed out waiting for read index response", "apply request took too long", "failed to find remote peer in cluster", "ignored out-of-date read index response",
+	// Ending.
+	"setting up serving from embedded etcd failed",
 }
 
 // Handle implements slog.Handler.

@@ -1,6 +1,9 @@
 package cluster
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // suspicion tells who is alive from when they were last heard. Like decide it knows no clock.
 type suspicion struct {
@@ -107,4 +110,41 @@ func (c *complaint) due(now time.Time) bool {
 	}
 	c.next = now.Add(c.every)
 	return true
+}
+
+// abandoned remembers which silent nodes this one has moved the log away from.
+type abandoned map[NodeID]abandonment
+
+type abandonment struct {
+	segment uint64
+	time    time.Time
+}
+
+// rememberFor is longer than limiter.most, so that who disagrees is found out however slowly they take turns.
+const rememberFor = 2 * time.Minute
+
+// note is called when a driver has carried out p, of which v was its view.
+func (a abandoned) note(v view, p plan, now time.Time) {
+	for _, m := range v.members {
+		if !m.heard && v.active.on(m.id) && !slices.Contains(p.servers, m.id) || !m.heard && v.active.sequencerOn(m.id) {
+			a[m.id] = abandonment{v.active.segment, now}
+		}
+	}
+}
+
+// judge marks the members of v that are silent here and in use again.
+func (a abandoned) judge(v view, now time.Time) {
+	for i := range v.members {
+		m := &v.members[i]
+		left, ok := a[m.id]
+		m.disputed = ok && !m.heard && left.segment < v.active.segment && now.Sub(left.time) < rememberFor && (v.active.on(m.id) || v.active.sequencerOn(m.id))
+	}
+}
+
+func (a active) on(id NodeID) bool {
+	return slices.ContainsFunc(a.parts, func(p part) bool { return slices.Contains(p.servers, id) })
+}
+
+func (a active) sequencerOn(id NodeID) bool {
+	return slices.ContainsFunc(a.parts, func(p part) bool { return p.sequencer == id })
 }
