@@ -358,9 +358,9 @@ func (t *tcp) watch() {
 		select {
 		case <-t.ctx.Done():
 			return
-		case now := <-tick.C:
+		case <-tick.C:
 			for _, c := range t.all() {
-				quiet := time.Duration(now.UnixNano() - c.lastIn.Load())
+				quiet := sinceStart() - time.Duration(c.lastIn.Load())
 				switch {
 				case c.peer != nil && quiet > t.deadAfter, quiet > 4*t.deadAfter:
 					c.fail(errors.New("no sign of life"))
