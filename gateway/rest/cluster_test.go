@@ -45,6 +45,20 @@ func TestReadsAreStrong(t *testing.T) {
 	}
 }
 
+// A stream that is continued at another node does not begin with older data than were acknowledged before.
+func TestStreamsBeginStrongly(t *testing.T) {
+	a, b := newCluster(t)
+	for i := range 50 {
+		a.put("/n.json?ns=x", fmt.Sprint(i+1))
+		s := b.listen("/n.json?ns=x")
+		ev, err := s.next()
+		if want := fmt.Sprintf(`{"path":"/","data":%d}`, i+1); err != nil || ev.data != want {
+			t.Fatalf("the stream begins with %+v, %v; want %s", ev, err, want)
+		}
+		s.cancel()
+	}
+}
+
 // A node whose server session was ended by another goes on writing; nothing is done twice.
 func TestWritesOfANodeThatWasTakenForDead(t *testing.T) {
 	a, b := newCluster(t)

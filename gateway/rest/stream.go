@@ -21,6 +21,10 @@ func (q *request) stream() error {
 	if err != nil {
 		return err
 	}
+	// Whoever was sent here by another node has read there, and must not see older data now.
+	if err := q.deadline().sync(); err != nil {
+		return err
+	}
 	view := q.o.DB.View(q.ns)
 	defer view.Close()
 	if err := view.MayRead(q.path, &qu, q.caller); err != nil {
