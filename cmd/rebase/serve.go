@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -82,7 +83,27 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 		Limits: c.limits, Backup: c.Backup, Engines: c.Engine.access(),
 		Logger: logger, Version: version,
 	}
+	started := make(chan struct{})
+	var interrupted atomic.Bool
+	if member != nil { // its start waits for other nodes, without end if they do not come
+		go func() {
+			select {
+			case sig := <-signals:
+				logger.Info("ending before the start is complete; a second signal ends at once", "signal", sig.String())
+				interrupted.Store(true)
+				cancel()
+				secondSignal(signals, time.Now())
+				os.Exit(exitForced)
+			case <-started:
+			}
+		}()
+	}
 	s, err := start(ctx, options)
+	close(started)
+	if err != nil && interrupted.Load() {
+		logger.Info("ended before the start was complete", "err", err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"net/url"
 	"time"
 
 	"rebase/cluster"
@@ -33,10 +35,19 @@ func (c *clusterFlags) options(belongs bool) (*cluster.Options, error) {
 		return nil, &usageError{errors.New("a node either begins a cluster (--cluster) or joins one (--join)")}
 	}
 	if !c.Cluster && len(c.Join) == 0 && !belongs {
-		if c.Name != "" || c.Peer != "" || c.Role != "" || c.Replace != "" || len(c.Meta) > 0 {
-			return nil, &usageError{errors.New("--name, --peer, --role, --replace and --meta are for nodes of a cluster: give --cluster or --join, too")}
+		for flag, given := range map[string]bool{
+			"--name": c.Name != "", "--role": c.Role != "", "--replace": c.Replace != "", "--meta": len(c.Meta) > 0, "--advertise": c.Advertise != "",
+			"--peer": c.Peer != "", "--peer-advertise": c.PeerAdvertise != "", "--meta-peer": c.MetaPeer != "", "--meta-advertise": c.MetaAdvertise != "",
+			"--cluster-secret-file": c.SecretFile != "",
+		} {
+			if given {
+				return nil, &usageError{errors.New(flag + " is for nodes of a cluster, and this would be a server by itself: give --cluster or --join, too")}
+			}
 		}
 		return nil, nil
+	}
+	if u, err := url.Parse(c.Advertise); c.Advertise != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		return nil, &usageError{fmt.Errorf("--advertise %s is no address that clients could be sent to: it has to begin with http:// or https://", c.Advertise)}
 	}
 	if c.LogServers < 1 || c.LogServers%2 == 0 {
 		return nil, &usageError{errors.New("--log-servers must be odd: an even number of disks survives no more losses than one less")}
