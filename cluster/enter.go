@@ -65,8 +65,14 @@ func (c *Cluster) join(ctx context.Context) (*joinAnswer, error) {
 	req := joinRequest{Record: c.self, Replace: c.o.Replace}
 	said := map[string]bool{}
 	var last error
+	// The same list may be given to all nodes; but this one has to ask another.
+	addrs := slices.DeleteFunc(slices.Clone(c.o.Join), func(addr string) bool { return addr == c.advertised() })
+	if len(addrs) == 0 {
+		return nil, &StartError{What: "this node has the address " + c.advertised() + " itself, and cannot join by it",
+			Advice: "Give --join the peer address of another node, one that is in the cluster; or --cluster to begin one with this node."}
+	}
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
-		for _, addr := range c.o.Join {
+		for _, addr := range addrs {
 			var a joinAnswer
 			err := c.callWithin(ctx, joinTimeout, addr, joinPath, req, &a)
 			if err == nil && a.Cluster == "" {

@@ -174,3 +174,13 @@ func TestSecretIsDemanded(t *testing.T) {
 		})
 	}
 }
+
+// A node that is given its own address to join by says so, and does not wait for itself.
+func TestJoinByOnesOwnAddress(t *testing.T) {
+	addr := freeAddr(t)
+	_, err := Open(within(t), Options{Data: t.TempDir(), Join: []string{addr}, Listen: addr, MetaListen: freeAddr(t)})
+	var e *StartError
+	if !errors.As(err, &e) || e.Advice == "" || !strings.Contains(err.Error(), "itself") {
+		t.Errorf("%v", err)
+	}
+}
