@@ -56,13 +56,20 @@ func (c Chain) Active() Segment { return c.Segments[len(c.Segments)-1] }
 // First returns the first virtual position of the chain; what was before has been trimmed.
 func (c Chain) First() Position { return c.Segments[0].Start }
 
-// Extend seals the active segment at end and adds next behind it.
+// longChain is when segments that hold nothing leave the chain. They do no harm, and as long as there are few they tell what has happened; but a log that is moved
+// to and fro for days, without a word being written to it, must not come to have a chain for which the register has no room.
+const longChain = 64
+
+// Extend seals the active segment at end and adds next behind it; or, if the chain is long and the segment is empty, in its place.
 func (c Chain) Extend(end Position, next Segment, reconfiguration [16]byte) Chain {
 	n := len(c.Segments)
 	segs := make([]Segment, n, n+1)
 	copy(segs, c.Segments)
 	segs[n-1].End, segs[n-1].Sealed = end, true
 	next.ID, next.Start, next.End, next.Sealed = segs[n-1].ID+1, end, 0, false
+	if n >= longChain && segs[n-1].Start == end {
+		segs = segs[:n-1]
+	}
 	return Chain{Reconfiguration: reconfiguration, Lowest: c.Lowest, Segments: append(segs, next)}
 }
 

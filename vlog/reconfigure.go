@@ -260,6 +260,11 @@ func (l *Log) extendWatched(ctx context.Context, from *view, next *Segment, kind
 	}
 	chain := from.chain.Extend(seg.toVirtual(tail.Next), *next, newReconfiguration())
 	won, err := l.install(ctx, chain, from.version, fresh, Reconfigured{Kind: kind, began: begin, stalled: stalled})
+	if won && !contains(l.view.Load().slots, s) { // it was empty, and has left the chain
+		if derr := s.drop(func(o Loglet) error { return remove(ctx, o) }); derr != nil {
+			l.opts.Logger.Warn("removing an empty loglet that is no longer part of the log", "loglet", seg.ID, "err", derr)
+		}
+	}
 	if err != nil || won {
 		return err
 	}
