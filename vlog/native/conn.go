@@ -27,7 +27,7 @@ type conn struct {
 
 	session  *session               // who has dialed, or nil; set by its hello
 	lastFrom core.Node              // of the reader: the endpoint that it learned last
-	lastIn   atomic.Int64           // when something was read, by sinceStart
+	lastIn   atomic.Int64           // when something was read, by tcp.clock
 	seen     map[core.Node]struct{} // of the reader: endpoints that this connection has brought
 
 	mu      sync.Mutex
@@ -59,15 +59,10 @@ const (
 	wireFormat = 1
 )
 
-var processStart = time.Now()
-
-// sinceStart is a clock that nobody sets: to the clock of the day it would seem, whenever that is put forward, that all connections are dead.
-func sinceStart() time.Duration { return time.Since(processStart) }
-
 func (t *tcp) newConn(l lane) *conn {
 	c := &conn{t: t, lane: l}
 	c.more.L = &c.mu
-	c.lastIn.Store(int64(sinceStart()))
+	c.lastIn.Store(int64(c.t.clock()))
 	return c
 }
 
@@ -173,7 +168,7 @@ func (c *conn) read(r *frameReader) error {
 		var err error
 		batch, err = r.next(batch[:0])
 		if len(batch) > 0 {
-			c.lastIn.Store(int64(sinceStart()))
+			c.lastIn.Store(int64(c.t.clock()))
 			c.t.stats.framesIn.Add(uint64(len(batch)))
 			c.received(batch)
 			clear(batch)
@@ -274,7 +269,7 @@ func (c *conn) dialed(address string) {
 		if err = c.answered(&batch[0]); err == nil {
 			nc.SetReadDeadline(time.Time{})
 			c.peer.connected(c.lane)
-			c.lastIn.Store(int64(sinceStart()))
+			c.lastIn.Store(int64(c.t.clock()))
 			c.received(batch[1:])
 			err = c.read(r)
 		}

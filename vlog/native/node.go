@@ -358,7 +358,7 @@ func (n *Node) answered(batch []core.Message) {
 		switch m.Kind {
 		case kindPong:
 			now := time.Now()
-			n.heard[m.From] = heard{last: now, rtt: sinceStart() - time.Duration(m.Ref), disk: m.Disk, instance: m.Incarnation}
+			n.heard[m.From] = heard{last: now, rtt: now.Sub(n.started) - time.Duration(m.Ref), disk: m.Disk, instance: m.Incarnation}
 		case kindBegun:
 			if c := n.questions[m.Ref]; c != nil {
 				c <- *m // has room for one
@@ -388,7 +388,7 @@ func (n *Node) ping() {
 				n.routes[c.Node] = n.net.Route(c.Node, c.Node, c.Address)
 			}
 			n.mu.Unlock()
-			batch = append(batch, core.Message{Kind: kindPing, From: n.self, To: c.Node, Ref: uint64(sinceStart())})
+			batch = append(batch, core.Message{Kind: kindPing, From: n.self, To: c.Node, Ref: uint64(time.Since(n.started))})
 		}
 		n.net.Send(batch)
 		select {
