@@ -60,7 +60,7 @@ func (a *archiver) Trim(ctx context.Context, before vlog.Position) (vlog.Positio
 	active := a.log.Chain().Active()
 	due := a.appended()-a.turnedBytes >= a.turnover || time.Since(a.turned) >= turnoverEvery
 	if due && before > active.Start {
-		if err := a.log.Reconfigure(ctx, vlog.Segment{Kind: active.Kind, Config: active.Config}); err != nil && !errors.Is(err, vlog.ErrOvertaken) {
+		if err := a.log.ReconfigureFrom(ctx, active.ID, vlog.Segment{Kind: active.Kind, Config: active.Config}); err != nil && !errors.Is(err, vlog.ErrOvertaken) {
 			return 0, fmt.Errorf("continue the log so that what was before can be archived: %w", err)
 		}
 		a.turned, a.turnedBytes = time.Now(), a.appended()

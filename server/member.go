@@ -335,6 +335,7 @@ func (m *member) stray(id cluster.NodeID) (pos uint64, stray bool) {
 // health tells how many replicas are known to differ from the others, and how far this one is behind the furthest of them.
 func (m *member) health() (strays int, behind uint64) {
 	applied := m.data.db.Stats().Position
+	members := m.cluster.Members()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, p := range m.peers {
@@ -342,7 +343,17 @@ func (m *member) health() (strays int, behind uint64) {
 			behind = max(behind, r.Applied-applied)
 		}
 	}
-	return len(m.strays), behind
+	return remaining(m.strays, members), behind
+}
+
+// remaining counts the strays that have not been replaced since.
+func remaining(strays map[cluster.NodeID]uint64, members []cluster.Member) (n int) {
+	for _, p := range members {
+		if _, stray := strays[p.ID]; stray && p.State != cluster.Left {
+			n++
+		}
+	}
+	return n
 }
 
 // durable is the position up to which all replicas that are alive have everything on their disks: what is before nobody needs who is there.
@@ -380,7 +391,7 @@ func (m *member) elsewhere() string {
 			continue
 		}
 		if u.Port() == "" {
-			u.Host = net.JoinHostPort(u.Hostname(), map[string]string{"https": "443"}[u.Scheme])
+			u.Host = net.JoinHostPort(u.Hostname(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
 		}
 		hosts = append(hosts, u.Host)
 	}
