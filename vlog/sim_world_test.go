@@ -196,7 +196,9 @@ func (w *sim) settle() {
 	}
 	defer w.mu.Unlock()
 	w.arranged = min(w.arranged, len(w.net))
-	slices.SortStableFunc(w.net[w.arranged:], func(a, b flight) int { return cmp.Compare(a.from.id, b.from.id) })
+	slices.SortStableFunc(w.net[w.arranged:], func(a, b flight) int { // and several calls of one, which a context that ends wakes in no order
+		return cmp.Or(cmp.Compare(a.from.id, b.from.id), cmp.Compare(a.From, b.From), cmp.Compare(a.Ref, b.Ref))
+	})
 	w.arranged = len(w.net)
 	slices.SortStableFunc(w.meta.open, func(a, b *metaOp) int { return cmp.Compare(a.proc.id, b.proc.id) })
 	slices.SortStableFunc(w.check.open, func(a, b *simCall) int { return cmp.Compare(a.proc.id, b.proc.id) })
