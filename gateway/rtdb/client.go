@@ -97,7 +97,9 @@ func (c *client) begin(via transport, host string) bool {
 	}
 	c.mu.Lock()
 	if to := c.srv.redirect.Load(); to != nil {
-		c.move((*to)())
+		if to := (*to)(); to != "" {
+			c.move(to)
+		}
 	}
 	c.kick()
 	c.mu.Unlock()

@@ -32,7 +32,8 @@ const (
 
 // Redirect tells all clients to connect again: to the host, with its port, that to returns at that moment, or to the address by which
 // they have reached this server if that is empty. Clients are told over a second or so, each after the answers to its requests, or a
-// second later. Those that come afterwards, until EndRedirect, are greeted and then told the same. It returns when all that were there
+// second later. Those that come afterwards, until EndRedirect, are greeted and then told the same; but they may stay while the host is empty, or
+// they would come back for ever. It returns when all that were there
 // are gone, or ctx ends. to is called on many goroutines and must not block.
 func (s *Server) Redirect(ctx context.Context, to func() string) {
 	s.redirect.Store(&to)

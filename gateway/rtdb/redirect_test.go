@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,8 +20,10 @@ func TestRedirect(t *testing.T) {
 	for range 20 {
 		peers = append(peers, r.dial())
 	}
+	before := r.db.Stats().Proposed
 	n := peers[0].request("p", `{"p":"/a","d":1}`)
 	m := peers[0].request("o", `{"p":"/gone","d":true}`)
+	waitFor(t, "the server has the requests", func() bool { return r.db.Stats().Proposed >= before+2 })
 	done := make(chan struct{})
 	go func() {
 		r.srv.Redirect(t.Context(), func() string { return "s-other.example:9002" })
@@ -63,6 +66,17 @@ func TestRedirectToTheSameAddress(t *testing.T) {
 	if !strings.HasSuffix(r.http.URL, p.hello.Host) {
 		t.Errorf("the client has called the server %q, it is told %q", r.http.URL, p.hello.Host)
 	}
+}
+
+// Where no other address is known, whoever comes back to this one stays: it would be sent round and round.
+func TestRedirectToNowhere(t *testing.T) {
+	r := newRig(t)
+	var host atomic.Value
+	host.Store("other:1")
+	r.srv.Redirect(t.Context(), func() string { return host.Load().(string) })
+	r.dial().expect(resetTo("other:1"))
+	host.Store("") // the other server has died
+	r.dial().expectOK("p", `{"p":"/a","d":1}`)
 }
 
 // A client whose write is never answered is told after a while all the same.
