@@ -70,7 +70,11 @@ func Open(ctx context.Context, kinds map[string]vlog.Provider, spec vlog.LogletS
 	var loglets []vlog.Loglet
 	fail := func(err error) (*Loglet, error) {
 		for _, o := range loglets {
-			err = errors.Join(err, o.Close())
+			if d, ok := o.(vlog.Discarder); ok && spec.Create {
+				err = errors.Join(err, d.Discard(ctx)) // what was made for nothing
+			} else {
+				err = errors.Join(err, o.Close())
+			}
 		}
 		return nil, err
 	}
