@@ -33,7 +33,7 @@ var unremarkable = []string{
 	"rejecting member add request", "rejecting promote learner", "Failed to detect schema version", "failed to update storage version",
 	"Running http and grpc server on single port", "simple token is not cryptographically signed", "Validation on configuration change failed",
 	// A node is away.
-	"lost TCP streaming connection with remote peer", "peer became inactive", "failed to reach the peer URL", "failed to get version",
+	"lost TCP streaming connection with remote peer", "closed TCP streaming connection with remote peer", "peer became inactive", "failed to reach the peer URL", "failed to get version",
 	"prober detected unhealthy status", "dropped internal Raft message", "waiting for ReadIndex response took too long",
 	"timed out waiting for read index response", "apply request took too long", "failed to find remote peer in cluster", "ignored out-of-date read index response",
 	// Ending.
