@@ -96,6 +96,11 @@ func (s *Server) describe(seg vlog.Segment) json.RawMessage {
 
 // reconfigure continues the log elsewhere, and repeats where somebody else was faster with something else.
 func (s *Server) reconfigure(ctx context.Context, in clusteradmin.Reconfiguration) error {
+	for _, e := range in.Endpoints {
+		if strings.Contains(e, "@") { // endpoints are stored in the chain, and shown
+			return adminapi.Refusef(400, "an endpoint must not hold credentials: start the servers with --engine-user and REBASE_ENGINE_PASSWORD")
+		}
+	}
 	if c := s.data.cluster; c != nil {
 		err := c.Reconfigure(ctx, cluster.Target{Kind: in.Kind, Servers: in.Servers, Sequencer: in.Sequencer, Stripes: in.Stripes, Endpoints: in.Endpoints})
 		return refusal(err)
