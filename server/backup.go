@@ -97,9 +97,15 @@ func (a *archiver) save(ctx context.Context) error {
 func newArchiver(d *data, o Options, appended func() int64) (*archiver, error) {
 	a := &archiver{
 		log: d.log, store: d.store, bucket: d.bucket, appended: appended, turnover: 4 * o.LogRetain, snapshot: d.snapshotOptions(o), logger: o.Logger,
-		turned: time.Now(), turnedBytes: appended(), saved: time.Now(),
+		turned: time.Now(), saved: time.Now(),
 		mine: func() bool { return true }, durable: func() vlog.Position { return vlog.Position(d.store.Durable()) },
 	}
+	folder := "log"
+	if d.member != nil {
+		folder = "logserver"
+	}
+	// What earlier runs have logged counts, too: a server that is often started again must come to it as well.
+	a.turnedBytes = appended() - diskUsage(o.FS, o.FS.PathJoin(o.Data, folder))
 	if d.member != nil {
 		a.name, a.mine, a.durable = d.cluster.ClusterID(), d.member.first, d.member.durable
 		return a, nil

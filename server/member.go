@@ -21,17 +21,20 @@ import (
 
 // member is a server's part in a cluster, above the log: what its replica tells the others and what it makes of what they tell.
 type member struct {
-	cluster  *cluster.Cluster
-	data     *data
-	log      *slog.Logger
-	every    time.Duration // between digests
-	run      context.Context
-	end      context.CancelFunc
-	wg       sync.WaitGroup
-	ready    chan struct{} // closed when data.db is set
-	draining atomic.Bool
-	fail     func(error) // what attach was given; guarded by mu
-	drain    func(on bool)
+	cluster   *cluster.Cluster
+	data      *data
+	log       *slog.Logger
+	every     time.Duration // between digests
+	run       context.Context
+	end       context.CancelFunc
+	wg        sync.WaitGroup
+	ready     chan struct{} // closed when data.db is set
+	draining  atomic.Bool
+	fail      func(error) // what attach was given; guarded by mu
+	drain     func(on bool)
+	following sync.Mutex
+	followed  bool          // what drain was told last; guarded by following
+	begun     atomic.Uint64 // position of the store when it was opened
 
 	mu      sync.Mutex
 	digests []cluster.Digest // the last of this replica, oldest first
@@ -80,6 +83,7 @@ func (d *data) openMember(ctx context.Context, o Options, m *metrics) error {
 	if err := d.catchUp(ctx, o); err != nil {
 		return err
 	}
+	d.member.begun.Store(d.store.Applied())
 	d.db, err = db.Open(ctx, db.Options{
 		Log: &meteredLog{Log: d.log, m: m, count: true}, Store: d.store, Observer: d.hub, Logger: o.Logger, OnApply: m.applied,
 		Replicated: true, Node: uint64(d.cluster.ID()), Incarnation: d.cluster.Incarnation(), OnDigest: d.member.digest,
@@ -163,11 +167,15 @@ func (m *member) database() *db.DB {
 	}
 }
 
+// beingOpened is what a replica says of itself until it has applied what the log had at its start.
+const beingOpened = "it is being brought up to date"
+
 // replica tells how far this node is.
 func (m *member) replica() cluster.Replica {
 	d := m.database()
 	if d == nil {
-		return cluster.Replica{Err: "it is being brought up to date"}
+		begun := m.begun.Load()
+		return cluster.Replica{Applied: begun, Durable: begun, Err: beingOpened}
 	}
 	r := cluster.Replica{Applied: d.Stats().Position, Durable: m.data.store.Durable(), Clients: int(d.Stats().Sessions)}
 	if err := d.Err(); err != nil {
@@ -198,7 +206,17 @@ func (m *member) state(s cluster.State) {
 	defer m.mu.Unlock()
 	on := s == cluster.Draining
 	if m.draining.Swap(on) != on && m.drain != nil {
-		m.wg.Go(func() { m.drain(on) })
+		m.wg.Go(m.follow)
+	}
+}
+
+// follow tells of the last state, one after the other.
+func (m *member) follow() {
+	m.following.Lock()
+	defer m.following.Unlock()
+	if on := m.draining.Load(); on != m.followed {
+		m.followed = on
+		m.drain(on)
 	}
 }
 
@@ -208,7 +226,7 @@ func (m *member) attach(fail func(error), drain func(on bool)) {
 	defer m.mu.Unlock()
 	m.fail, m.drain = fail, drain
 	if m.draining.Load() {
-		m.wg.Go(func() { drain(true) })
+		m.wg.Go(m.follow)
 	}
 }
 
@@ -362,10 +380,13 @@ func (m *member) durable() vlog.Position {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, p := range m.peers {
-		if p.Member.Self || !p.Member.Alive || !p.Member.Database() || p.Err != nil || p.Status.Replica == nil || p.Status.Replica.Err != "" {
+		r := p.Status.Replica
+		if p.Member.Self || !p.Member.Alive || !p.Member.Database() || p.Err != nil || r == nil {
 			continue
 		}
-		low = min(low, p.Status.Replica.Durable)
+		if r.Err == "" || r.Err == beingOpened && r.Durable > 0 { // what such a one is about to read must stay
+			low = min(low, r.Durable)
+		}
 	}
 	return vlog.Position(low)
 }
