@@ -27,7 +27,8 @@ lint: ## gofmt, go vet, staticcheck
 test: test-go test-node test-browser test-acme ## the Go tests, the JavaScript SDK in Node and in Chromium, and certificates by ACME
 
 test-go: ## the Go tests, with the race detector; and those that count allocations, or repeat only so, without
-	$(GO) test -race ./...
+	$(GO) test -count=1 -timeout 20m -run '^TestFetch$$' ./test/engines
+	$(GO) test -race -timeout 20m ./...
 	$(GO) test -run Alloc ./rules
 	$(GO) test -run Simulation ./vlog
 

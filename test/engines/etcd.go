@@ -32,8 +32,7 @@ func Etcd(t testing.TB) *EtcdProcess {
 // EtcdCluster starts n etcd servers that form a cluster, and returns when all of them answer. More are etcd's options.
 func EtcdCluster(t testing.TB, n int, more ...string) EtcdMembers {
 	t.Helper()
-	version := moduleVersion(t, "go.etcd.io/etcd/server/v3")
-	binary := goBuild(t, "etcd-"+version, "go.etcd.io/etcd/server/v3")
+	binary := etcdBinary(t)
 	var err error
 	for range 3 { // a port may be taken by another between its choice and its use
 		var members EtcdMembers
@@ -46,6 +45,11 @@ func EtcdCluster(t testing.TB, n int, more ...string) EtcdMembers {
 	}
 	t.Fatalf("engines: start etcd: %v", err)
 	return nil
+}
+
+func etcdBinary(t testing.TB) string {
+	t.Helper()
+	return goBuild(t, "etcd-"+moduleVersion(t, "go.etcd.io/etcd/server/v3"), "go.etcd.io/etcd/server/v3")
 }
 
 func startEtcd(t testing.TB, binary string, n int, more []string) (EtcdMembers, error) {

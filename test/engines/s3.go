@@ -28,17 +28,7 @@ type S3Process struct {
 // which therefore cannot be parallel.
 func S3(t testing.TB) *S3Process {
 	t.Helper()
-	binary := once(t, "versitygw-"+versityVersion, func(path string) error {
-		// go install names the file itself.
-		dir := path + ".d"
-		defer os.RemoveAll(dir)
-		cmd := exec.Command("go", "install", "-trimpath", "-ldflags", "-s -w", "github.com/versity/versitygw/cmd/versitygw@"+versityVersion)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOBIN="+dir, "GOFLAGS=-mod=mod", "GOWORK=off")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("%v: %w\n%s", cmd.Args, err, out)
-		}
-		return os.Rename(filepath.Join(dir, "versitygw"), path)
-	})
+	binary := s3Binary(t)
 	const key, secret = "rebasetestkey", "rebase-test-secret"
 	t.Setenv("AWS_ACCESS_KEY_ID", key)
 	t.Setenv("AWS_SECRET_ACCESS_KEY", secret)
@@ -97,3 +87,18 @@ func (s *S3Process) Pause() { s.proc.signal(syscall.SIGSTOP) }
 
 // Resume ends a Pause.
 func (s *S3Process) Resume() { s.proc.signal(syscall.SIGCONT) }
+
+func s3Binary(t testing.TB) string {
+	t.Helper()
+	return once(t, "versitygw-"+versityVersion, func(path string) error {
+		// go install names the file itself.
+		dir := path + ".d"
+		defer os.RemoveAll(dir)
+		cmd := exec.Command("go", "install", "-trimpath", "-ldflags", "-s -w", "github.com/versity/versitygw/cmd/versitygw@"+versityVersion)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOBIN="+dir, "GOFLAGS=-mod=mod", "GOWORK=off")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("%v: %w\n%s", cmd.Args, err, out)
+		}
+		return os.Rename(filepath.Join(dir, "versitygw"), path)
+	})
+}
