@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -176,6 +177,22 @@ type storeError struct{ err error }
 func (e *storeError) Error() string { return e.err.Error() }
 func (e *storeError) Unwrap() error { return e.err }
 
+const storeAdvice = "The store is damaged; the log is not. Move the folder \"store\" away and start again: the store is made anew if " +
+	"the log still goes back to its first entry. If the start then says that the log begins later, restore the whole " +
+	"folder from a backup (log, store and CHAIN belong together)."
+
+// storeDamage is err, or, if what a start has come upon is damage in the store, what that means for the operator, whoever was the first to read it.
+func storeDamage(dir string, err error) error {
+	if !pebble.IsCorruptionError(err) {
+		return err
+	}
+	var met *StartError
+	if errors.As(err, &met) && met.Err != nil {
+		err = met.Err // he took it for damage of what he was reading
+	}
+	return &StartError{Kind: KindCorrupt, What: fmt.Sprintf("the data in %s cannot be read", dir), Err: err, Advice: storeAdvice}
+}
+
 // dataError tells the operator what an error of opening the data means.
 func dataError(dir string, err error) error {
 	var already *StartError
@@ -186,16 +203,16 @@ func dataError(dir string, err error) error {
 	var corrupt *vlog.CorruptError
 	var locked *lockedError
 	var ofStore *storeError
+	var system syscall.Errno
 	switch {
 	case errors.As(err, &locked):
 		e.Kind = KindData
 		e.Advice = "Another server is using this folder: end it, or give this one another --data."
-	case pebble.IsCorruptionError(err), errors.As(err, &ofStore) && errors.Is(err, fs.ErrNotExist):
-		// A list of files that is cut short names files that are gone.
+	case pebble.IsCorruptionError(err), errors.As(err, &ofStore) && (errors.Is(err, fs.ErrNotExist) || !errors.As(err, &system)):
+		// A list of files that is cut short names files that are gone. What is neither the system's error nor called corrupt is a file that can be
+		// read and says what it must not say.
 		e.Kind = KindCorrupt
-		e.Advice = "The store is damaged; the log is not. Move the folder \"store\" away and start again: the store is made anew if " +
-			"the log still goes back to its first entry. If the start then says that the log begins later, restore the whole " +
-			"folder from a backup (log, store and CHAIN belong together)."
+		e.Advice = storeAdvice
 	case errors.As(err, &corrupt), errors.Is(err, vlog.ErrMissing):
 		e.Kind = KindCorrupt
 		e.Advice = "Nothing was changed. Restore the whole folder from a backup (log, store and CHAIN belong together); keep the damaged one to look into."

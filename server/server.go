@@ -81,20 +81,29 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 }
 
 // open is Start without an address.
-func open(ctx context.Context, o Options) (*Server, error) {
+func open(ctx context.Context, o Options) (_ *Server, err error) {
 	s := &Server{o: o, log: o.Logger, metrics: newMetrics(o.Version), failed: make(chan struct{})}
-	var err error
 	if s.data, err = openData(ctx, o, s.metrics); err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			err = storeDamage(o.Data, errors.Join(err, s.data.close(ctx)))
+		}
+	}()
 	if s.audit, err = openAudit(o, s.metrics); err != nil {
-		return nil, errors.Join(err, s.data.close(ctx))
+		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.audit.Close())
+		}
+	}()
 	if err = s.openAuth(ctx); err != nil {
-		return nil, errors.Join(err, s.audit.Close(), s.data.close(ctx))
+		return nil, err
 	}
 	if err = s.openUsers(ctx); err != nil {
-		return nil, errors.Join(err, s.audit.Close(), s.data.close(ctx))
+		return nil, err
 	}
 	s.metrics.observeData(s.data, func() int64 { return diskUsage(o.FS, o.FS.PathJoin(o.Data, "log")) })
 	if s.data.cluster != nil {
@@ -120,7 +129,7 @@ func open(ctx context.Context, o Options) (*Server, error) {
 
 	trim, err := s.data.trimmer(o, s.metrics)
 	if err != nil {
-		return nil, errors.Join(err, s.audit.Close(), s.data.close(ctx))
+		return nil, err
 	}
 	run, cancel := context.WithCancel(context.Background())
 	s.stopCheckpoints = cancel
