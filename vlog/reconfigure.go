@@ -38,8 +38,8 @@ type Reconfigured struct {
 // ErrOvertaken is matched by every *OvertakenError.
 var ErrOvertaken = errors.New("vlog: another reconfiguration was faster")
 
-// OvertakenError says that the chain was changed by another while a change was asked for. What was asked for has not happened; the caller, who
-// knows what he wants, looks at the chain and repeats if he still wants it.
+// OvertakenError says that the chain was changed by another while a change was asked for. What was asked for has not happened, or others have gone on
+// so far from there that nothing tells of it; the caller, who knows what he wants, looks at the chain and repeats if he still wants it.
 type OvertakenError struct {
 	Chain Chain // that is in use now
 }
@@ -54,7 +54,8 @@ func (e *OvertakenError) Is(target error) bool { return target == ErrOvertaken }
 
 // Discarder is implemented by Loglets of which every Create makes another, even for the same id and config.
 type Discarder interface {
-	// Discard closes a Loglet that was opened with Create and deletes what was made for it. No chain has named it and none will.
+	// Discard closes a Loglet that was opened with Create and deletes what was made for it. The chain does not name it and will not. It may have:
+	// who does not hear that his chain was stored may find one that has gone on from there and left the Loglet behind, or replaced it.
 	Discard(ctx context.Context) error
 }
 
@@ -131,6 +132,7 @@ func (l *Log) install(ctx context.Context, chain Chain, ifVersion uint64, next L
 				// Ours came first and then another's on top of it; or both name the very same Loglet.
 				return true, errors.Join(letGo(next), l.adopt(ctx, stored, v))
 			}
+			// Another's came first; or ours did, and the Loglet has left the chain since. Either way nobody can want it any more.
 			return false, discard(next)
 		}
 		if lerr == nil && errors.Is(err, ErrConflict) {
@@ -156,7 +158,7 @@ func letGo(loglet Loglet) error {
 	return loglet.Close()
 }
 
-// discard lets go of a Loglet that no chain will ever name.
+// discard lets go of a Loglet that the chain does not name and never will.
 func discard(loglet Loglet) error {
 	if d, ok := loglet.(Discarder); ok {
 		return d.Discard(context.Background())

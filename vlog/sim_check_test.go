@@ -94,6 +94,9 @@ func (c *simCheck) chain(w *sim, old, value []byte) {
 		return
 	}
 	c.stats.chains++
+	for _, m := range w.made {
+		m.named = false
+	}
 	for _, s := range now.Segments {
 		m := w.made[string(s.Config)]
 		if m == nil && s.Kind == "cold" && s.Sealed && w.cold[string(s.Config)] != nil {

@@ -268,8 +268,8 @@ func (l *simLoglet) Remove(context.Context) error {
 func (l *simLoglet) Discard(context.Context) error {
 	l.w.mu.Lock()
 	l.w.note("client %d discards %s", l.proc.id, l.made.config)
-	if l.made.discarded = true; l.made.named {
-		l.w.check.fail("client %d discards %s, which the chain has named", l.proc.id, l.made.config)
+	if l.made.discarded, l.made.removed = true, true; l.made.named {
+		l.w.check.fail("client %d discards %s, which the chain names", l.proc.id, l.made.config)
 	}
 	l.tell(core.Drop, l.made.cfg.Loglet)
 	if l.proc.up {

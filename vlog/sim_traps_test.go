@@ -23,7 +23,7 @@ func TestSimulationFindsTraps(t *testing.T) {
 		{"a chain is installed without condition", vlog.MistakeNoCondition, []string{"the chain has", "was ended at"}, 0},
 		{"reading beyond a segment's end", vlog.MistakeReadBeyond, []string{"position", "gives"}, 0},
 		{"T8 no answer is taken for a success", vlog.MistakeUnknownIsWin, []string{"no chain says so", "position", "does not end", "gone back"}, 0},
-		{"T8 no answer is taken for a failure", vlog.MistakeUnknownIsLoss, []string{"which the chain has named", "which was discarded"}, 0},
+		{"T8 no answer is taken for a failure", vlog.MistakeUnknownIsLoss, []string{"which the chain names", "which was discarded"}, 0},
 		{"T9 nobody goes on for the dead", vlog.MistakeNoRoll, []string{"does not end"}, 0},
 		{"a reader stays at a sealed tail", vlog.MistakeParked, []string{"does not end"}, 0},
 	} {

@@ -124,7 +124,7 @@ type simMade struct {
 	wish      int
 	by        *simProc
 	sequencer *simSequencer
-	named     bool // by a chain that was stored
+	named     bool // by the chain in the register
 	discarded bool
 	removed   bool
 }
