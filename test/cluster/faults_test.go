@@ -65,7 +65,7 @@ var aways = []away{
 
 // TestFaults has one thing after the other happen to a cluster of three.
 func TestFaults(t *testing.T) {
-	s := seed(t)
+	s := harness.Seed(t)
 	c := newCluster(t, "--node-timeout", "3s")
 	disk := harness.NewDisk(t, "1g")
 	c.found(3, func(n *node) {

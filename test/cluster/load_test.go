@@ -5,7 +5,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -14,19 +13,6 @@ import (
 
 // soak says whether there is time.
 func soak() bool { return os.Getenv("REBASE_FAULTS") == "soak" }
-
-// seed is printed, and repeated by REBASE_SEED.
-func seed(t *testing.T) uint64 {
-	s := uint64(time.Now().UnixNano())
-	if text := os.Getenv("REBASE_SEED"); text != "" {
-		var err error
-		if s, err = strconv.ParseUint(text, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Logf("REBASE_SEED=%d", s)
-	return s
-}
 
 // load is what clients do while something happens to the cluster.
 type load struct {

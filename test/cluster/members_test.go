@@ -39,7 +39,7 @@ func (c *cluster) remove(at, n *node) {
 
 // TestMembers has nodes come and go.
 func TestMembers(t *testing.T) {
-	s := seed(t)
+	s := harness.Seed(t)
 	other := harness.BuildVersion(t, "0.0.1-other")
 	// A node may leave when nothing of the log is on its disk alone: so the log is to be short.
 	c := newCluster(t, "--checkpoint-every", "500ms", "--log-retain", "16KiB")
@@ -157,7 +157,7 @@ func TestFive(t *testing.T) {
 	if !soak() {
 		t.Skip("five nodes on two cores are for REBASE_FAULTS=soak")
 	}
-	s := seed(t)
+	s := harness.Seed(t)
 	c := newCluster(t, "--log-servers", "5")
 	c.found(5, nil)
 	for i, f := range []struct {

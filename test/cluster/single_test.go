@@ -9,7 +9,7 @@ import (
 
 // TestSingleServer holds one server against the same, which shows that the rig itself finds nothing where nothing is.
 func TestSingleServer(t *testing.T) {
-	s := seed(t)
+	s := harness.Seed(t)
 	c := single(t)
 	n := c.nodes[0]
 	c.under(t, "single server", s, func(l *load) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rebase/test/engines"
+	"rebase/test/harness"
 )
 
 // reach makes an address of this machine reachable for the hosts of the network, under that of the test's own host.
@@ -61,7 +62,7 @@ func (c *cluster) active() string {
 
 // TestSwaps changes what the log stands on while clients write: nobody must notice.
 func TestSwaps(t *testing.T) {
-	s := seed(t)
+	s := harness.Seed(t)
 	zookeeper := engines.ZooKeeper(t, 1)
 	c := newCluster(t)
 	c.found(3, nil)

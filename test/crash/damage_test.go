@@ -79,7 +79,7 @@ func (f *fleet) withoutREST() *fleet {
 func TestTornTailIsCut(t *testing.T) {
 	t.Parallel()
 	rounds := max(6, kills(t, 0)/2)
-	f := newFleet(t, seed(t), "--log-retain", "100GiB", "--cache", "16MiB").withoutREST()
+	f := newFleet(t, harness.Seed(t), "--log-retain", "100GiB", "--cache", "16MiB").withoutREST()
 	f.start()
 	torn, appended := 0, 0
 	for range rounds {
@@ -131,7 +131,7 @@ func TestTornTailIsCut(t *testing.T) {
 // The tests above are worth something only if they notice a loss.
 func TestLossIsNoticed(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, seed(t), "--log-retain", "100GiB", "--checkpoint-every", "1h").withoutREST()
+	f := newFleet(t, harness.Seed(t), "--log-retain", "100GiB", "--checkpoint-every", "1h").withoutREST()
 	f.start()
 	f.work()
 	all := segments(t, f.data)
@@ -166,7 +166,7 @@ func TestLossIsNoticed(t *testing.T) {
 
 func TestDamagedLogIsRefused(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, seed(t), "--log-retain", "100GiB", "--cache", "16MiB")
+	f := newFleet(t, harness.Seed(t), "--log-retain", "100GiB", "--cache", "16MiB")
 	f.start()
 	f.work()
 	all := segments(t, f.data)
@@ -225,7 +225,7 @@ func TestDamagedLogIsRefused(t *testing.T) {
 // log is whole, taking the store away repairs it.
 func TestDamagedStoreIsNotServed(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, seed(t), "--log-retain", "100GiB", "--checkpoint-every", "100ms", "--cache", "16MiB")
+	f := newFleet(t, harness.Seed(t), "--log-retain", "100GiB", "--checkpoint-every", "100ms", "--cache", "16MiB")
 	f.workers[0].blobs = true
 	f.start()
 	f.work()

@@ -63,7 +63,7 @@ func TestFullDiskLosesNothing(t *testing.T) {
 	t.Parallel()
 	rounds := max(3, kills(t, 0)/10)
 	disk := smallDisk(t, "400m")
-	f := newFleet(t, seed(t), "--log-retain", "4MiB", "--checkpoint-every", "200ms", "--cache", "16MiB")
+	f := newFleet(t, harness.Seed(t), "--log-retain", "4MiB", "--checkpoint-every", "200ms", "--cache", "16MiB")
 	f.data = filepath.Join(disk, "data")
 	for i, w := range f.workers {
 		w.fails = true

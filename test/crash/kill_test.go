@@ -23,19 +23,6 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// seed is printed, and repeated by REBASE_SEED.
-func seed(t *testing.T) uint64 {
-	s := uint64(time.Now().UnixNano())
-	if text := os.Getenv("REBASE_SEED"); text != "" {
-		var err error
-		if s, err = strconv.ParseUint(text, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Logf("REBASE_SEED=%d", s)
-	return s
-}
-
 // kills is how often the server is killed, over both tests.
 func kills(t *testing.T, ordinary int) int {
 	text := os.Getenv("REBASE_CRASH_KILLS")
@@ -177,7 +164,7 @@ func get(addr, path string) ([]byte, error) {
 func TestKilledServerLosesNothing(t *testing.T) {
 	t.Parallel()
 	n := kills(t, 8)
-	f := newFleet(t, seed(t), "--log-retain", "100GiB", "--checkpoint-every", "300ms", "--cache", "16MiB")
+	f := newFleet(t, harness.Seed(t), "--log-retain", "100GiB", "--checkpoint-every", "300ms", "--cache", "16MiB")
 	f.start()
 	for range n {
 		f.work()
@@ -198,7 +185,7 @@ func TestKilledServerLosesNothing(t *testing.T) {
 func TestKilledServerThatTrimsLosesNothing(t *testing.T) {
 	t.Parallel()
 	n := kills(t, 4)
-	f := newFleet(t, seed(t), "--log-retain", "1MiB", "--checkpoint-every", "100ms", "--cache", "16MiB")
+	f := newFleet(t, harness.Seed(t), "--log-retain", "1MiB", "--checkpoint-every", "100ms", "--cache", "16MiB")
 	for _, w := range f.workers[:2] {
 		w.blobs = true
 	}

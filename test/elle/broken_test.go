@@ -131,7 +131,7 @@ func (b *broken) tear(r *http.Request, body []byte) (*reply, error) {
 
 // TestBrokenServersAreCaught shows that the tests beside it could fail.
 func TestBrokenServersAreCaught(t *testing.T) {
-	s := seed(t)
+	s := harness.Seed(t)
 	server := harness.MustStart(t, filepath.Join(t.TempDir(), "data"))
 	for _, c := range []struct {
 		how       string

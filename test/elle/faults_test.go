@@ -23,19 +23,6 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// seed is printed, and repeated by REBASE_SEED.
-func seed(t *testing.T) uint64 {
-	s := uint64(time.Now().UnixNano())
-	if text := os.Getenv("REBASE_SEED"); text != "" {
-		var err error
-		if s, err = strconv.ParseUint(text, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Logf("REBASE_SEED=%d", s)
-	return s
-}
-
 // duration is how long clients invoke operations.
 func duration(t *testing.T) time.Duration {
 	text := os.Getenv("REBASE_ELLE_SECONDS")
@@ -159,7 +146,7 @@ func torment(ctx context.Context, t *testing.T, rng *rand.Rand, server *harness.
 
 // TestStrictSerializableUnderFaults kills the server, and stops and continues it, while clients work.
 func TestStrictSerializableUnderFaults(t *testing.T) {
-	s := seed(t)
+	s := harness.Seed(t)
 	for _, workload := range drive.Workloads {
 		t.Run(workload, func(t *testing.T) {
 			t.Parallel()
@@ -187,7 +174,7 @@ func TestStrictSerializableUnderFaults(t *testing.T) {
 
 // TestStrictSerializable is the same in peace: nothing is in doubt then, and nothing may fail but for conditions.
 func TestStrictSerializable(t *testing.T) {
-	s := seed(t)
+	s := harness.Seed(t)
 	server := harness.MustStart(t, filepath.Join(t.TempDir(), "data"))
 	for _, workload := range drive.Workloads {
 		o := options("http://"+server.Addr, workload, s, 0)

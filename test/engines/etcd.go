@@ -33,18 +33,7 @@ func Etcd(t testing.TB) *EtcdProcess {
 func EtcdCluster(t testing.TB, n int, more ...string) EtcdMembers {
 	t.Helper()
 	binary := etcdBinary(t)
-	var err error
-	for range 3 { // a port may be taken by another between its choice and its use
-		var members EtcdMembers
-		if members, err = startEtcd(t, binary, n, more); err == nil {
-			return members
-		}
-		for _, m := range members {
-			m.Kill()
-		}
-	}
-	t.Fatalf("engines: start etcd: %v", err)
-	return nil
+	return started(t, "etcd", func() (EtcdMembers, error) { return startEtcd(t, binary, n, more) })
 }
 
 func etcdBinary(t testing.TB) string {

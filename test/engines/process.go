@@ -136,3 +136,20 @@ func FreePort(t testing.TB) int {
 	t.Fatal("engines: no free port")
 	return 0
 }
+
+// started is a number of servers that start has begun. A port may be taken by another between its choice and its use: then it is tried again.
+func started[S ~[]P, P interface{ Kill() }](t testing.TB, name string, start func() (S, error)) S {
+	t.Helper()
+	var err error
+	for range 3 {
+		var servers S
+		if servers, err = start(); err == nil {
+			return servers
+		}
+		for _, s := range servers {
+			s.Kill()
+		}
+	}
+	t.Fatalf("engines: start %s: %v", name, err)
+	return nil
+}

@@ -30,18 +30,7 @@ type ZooKeeperEnsemble []*ZooKeeperServer
 func ZooKeeper(t testing.TB, n int, more ...string) ZooKeeperEnsemble {
 	t.Helper()
 	jars := zooKeeperJars(t)
-	var err error
-	for range 3 { // a port may be taken by another between its choice and its use
-		var e ZooKeeperEnsemble
-		if e, err = startZooKeeper(t, jars, n, more); err == nil {
-			return e
-		}
-		for _, s := range e {
-			s.Kill()
-		}
-	}
-	t.Fatalf("engines: start ZooKeeper: %v", err)
-	return nil
+	return started(t, "ZooKeeper", func() (ZooKeeperEnsemble, error) { return startZooKeeper(t, jars, n, more) })
 }
 
 // FetchZooKeeper fetches what ZooKeeper needs, for tests that start it where there is no network.

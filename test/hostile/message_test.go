@@ -203,7 +203,7 @@ func TestOversizedMessages(t *testing.T) {
 // Random frames and mutated messages, for a bounded time.
 func TestFuzzedConnections(t *testing.T) {
 	a := attacked(t, 600*mib)
-	s := seed(t)
+	s := harness.Seed(t)
 	end := time.Now().Add(time.Duration(size(4, 120)) * time.Second)
 	connections, messages := 0, 0
 	var open []*harness.Conn

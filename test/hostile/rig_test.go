@@ -35,18 +35,6 @@ func size(ordinary, soak int) int {
 	return ordinary
 }
 
-func seed(t *testing.T) uint64 {
-	s := uint64(time.Now().UnixNano())
-	if text := os.Getenv("REBASE_SEED"); text != "" {
-		var err error
-		if s, err = strconv.ParseUint(text, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Logf("REBASE_SEED=%d", s)
-	return s
-}
-
 // target is a server under attack, with a client beside that behaves.
 type target struct {
 	*harness.Server

@@ -1,13 +1,14 @@
 package etcd
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
-	"sync"
 	"testing"
 	"time"
 
 	"rebase/test/engines"
+	"rebase/vlog/logtest"
 	"rebase/vlog/rawsync"
 )
 
@@ -39,11 +40,13 @@ func BenchmarkAppend(b *testing.B) {
 							b.Fatal(err)
 						}
 						raw = append(raw, limit)
-						put.measure(b, appenders, slice, func(who, i int) error {
-							_, err := client.Put(bg, "/bench/"+strconv.Itoa(who)+"/"+strconv.Itoa(i), string(body))
+						puts := make([]int, appenders)
+						put.measure(b, appenders, slice, func(who int) error {
+							puts[who]++
+							_, err := client.Put(bg, fmt.Sprintf("/bench/%d/%d", who, puts[who]), string(body))
 							return err
 						})
-						log.measure(b, appenders, slice, func(int, int) error {
+						log.measure(b, appenders, slice, func(int) error {
 							_, err := l.Append(bg, body)
 							return err
 						})
@@ -66,26 +69,9 @@ type sample struct {
 	took  []time.Duration
 }
 
-func (s *sample) measure(b *testing.B, appenders int, d time.Duration, op func(who, i int) error) {
-	var wg sync.WaitGroup
-	all := make([][]time.Duration, appenders)
-	began := time.Now()
-	for who := range appenders {
-		wg.Go(func() {
-			for i := 0; time.Since(began) < d; i++ {
-				at := time.Now()
-				if err := op(who, i); err != nil {
-					b.Error(err)
-					return
-				}
-				all[who] = append(all[who], time.Since(at))
-			}
-		})
-	}
-	wg.Wait()
-	elapsed := time.Since(began)
-	took := slices.Concat(all...)
-	s.rates = append(s.rates, float64(len(took))/elapsed.Seconds())
+func (s *sample) measure(b *testing.B, appenders int, d time.Duration, op func(who int) error) {
+	rate, took := logtest.Drive(b, appenders, d, op)
+	s.rates = append(s.rates, rate)
 	s.took = append(s.took, took...)
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"rebase/vlog"
 	"rebase/vlog/local"
+	"rebase/vlog/logtest"
 	"rebase/vlog/mem"
 	"rebase/vlog/native/core"
 	"rebase/vlog/rawsync"
@@ -103,32 +104,6 @@ func benchNodesOn(b *testing.B, n int, open func() (vlog.Loglet, error)) []*Node
 	return nodes
 }
 
-// drive appends from several goroutines for a time, and returns the rate and the latencies.
-func drive(b *testing.B, appenders int, d time.Duration, do func() error) (rate float64, latencies []time.Duration) {
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	begin := time.Now()
-	for range appenders {
-		wg.Go(func() {
-			var own []time.Duration
-			for at := time.Now(); at.Sub(begin) < d; {
-				if err := do(); err != nil {
-					b.Error(err)
-					return
-				}
-				now := time.Now()
-				own = append(own, now.Sub(at))
-				at = now
-			}
-			mu.Lock()
-			latencies = append(latencies, own...)
-			mu.Unlock()
-		})
-	}
-	wg.Wait()
-	return float64(len(latencies)) / time.Since(begin).Seconds(), latencies
-}
-
 func quantile(v []time.Duration, q float64) time.Duration {
 	slices.Sort(v)
 	return v[min(len(v)-1, int(q*float64(len(v))))]
@@ -197,9 +172,9 @@ func BenchmarkTCP(b *testing.B) {
 			committed.Store(0)
 			for range b.N {
 				for range turns {
-					limit, times := drive(b, appenders, turn, func() error { return raw.Append(body) })
+					limit, times := logtest.Drive(b, appenders, turn, func(int) error { return raw.Append(body) })
 					before := cpuTime()
-					rate, own := drive(b, appenders, turn, func() error {
+					rate, own := logtest.Drive(b, appenders, turn, func(int) error {
 						_, err := loglet.Append(bg, body)
 						return err
 					})

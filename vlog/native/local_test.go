@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -139,28 +138,7 @@ func TestReconfigureUnderLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	var wg sync.WaitGroup
-	var stop atomic.Bool
-	var mu sync.Mutex
-	acked := map[vlog.Position]string{}
-	for w := range 4 {
-		wg.Go(func() {
-			for i := 0; !stop.Load(); i++ {
-				body := fmt.Sprintf("%d/%d", w, i)
-				p, err := log.Append(bg, []byte(body))
-				if err != nil {
-					t.Errorf("append: %v", err)
-					return
-				}
-				mu.Lock()
-				if old, twice := acked[p]; twice {
-					t.Errorf("%d acknowledged for %s and %s", p, old, body)
-				}
-				acked[p] = body
-				mu.Unlock()
-			}
-		})
-	}
+	writers := logtest.Write(t, log, 4)
 	for i, kind := range []string{"native", "native", "mem", "native", "native", "mem"} {
 		cluster.Stop(i % 3)
 		time.Sleep(5 * time.Millisecond) // for some load; nothing depends on it
@@ -171,16 +149,6 @@ func TestReconfigureUnderLoad(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	stop.Store(true)
-	wg.Wait()
-	got := logtest.All(t, log, 1)
-	for p, body := range acked {
-		if int(p) > len(got) || got[p-1] != body {
-			t.Fatalf("%s was acknowledged at %d and is not there", body, p)
-		}
-	}
-	t.Logf("%d entries, %d acknowledged", len(got), len(acked))
-	if len(acked) == 0 {
-		t.Fatal("nothing was appended")
-	}
+	writers.Stop()
+	writers.Check(log)
 }

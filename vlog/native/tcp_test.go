@@ -503,28 +503,7 @@ func testStorm(t *testing.T, c *cluster) {
 	meta := new(mem.Meta)
 	log := c.logOn(0, meta) // node 0 stays up: it is the client
 	defer log.Close()
-	var wg sync.WaitGroup
-	var stop atomic.Bool
-	var mu sync.Mutex
-	acked := map[vlog.Position]string{}
-	for w := range 4 {
-		wg.Go(func() {
-			for i := 0; !stop.Load(); i++ {
-				body := fmt.Sprintf("%d/%d", w, i)
-				p, err := log.Append(bg, []byte(body))
-				if err != nil {
-					t.Errorf("append: %v", err)
-					return
-				}
-				mu.Lock()
-				if old, twice := acked[p]; twice {
-					t.Errorf("%d acknowledged for %s and %s", p, old, body)
-				}
-				acked[p] = body
-				mu.Unlock()
-			}
-		})
-	}
+	writers := logtest.Write(t, log, 4)
 	for i := range 12 {
 		victim := 1 + i%3
 		c.stop(victim)
@@ -536,22 +515,9 @@ func testStorm(t *testing.T, c *cluster) {
 		c.start(victim)
 		c.settle()
 	}
-	stop.Store(true)
-	wg.Wait()
-	check := func(log *vlog.Log) {
-		got := logtest.All(t, log, 1)
-		for p, body := range acked {
-			if int(p) > len(got) || got[p-1] != body {
-				t.Fatalf("%s was acknowledged at %d and is not there", body, p)
-			}
-		}
-		t.Logf("%d entries, %d acknowledged", len(got), len(acked))
-	}
-	check(log)
+	writers.Stop()
+	writers.Check(log)
 	other := c.logOn(3, meta)
 	defer other.Close()
-	check(other)
-	if len(acked) == 0 {
-		t.Fatal("nothing was appended")
-	}
+	writers.Check(other)
 }

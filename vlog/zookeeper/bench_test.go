@@ -3,41 +3,15 @@ package zookeeper
 import (
 	"fmt"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/go-zookeeper/zk"
 
 	"rebase/test/engines"
+	"rebase/vlog/logtest"
 	"rebase/vlog/rawsync"
 )
-
-// run has that many appenders append for a while, each waiting for one before the next, and returns the rate and the latencies.
-func run(b *testing.B, appenders int, d time.Duration, appendOne func() error) (perSecond float64, latencies []time.Duration) {
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	begin := time.Now()
-	for range appenders {
-		wg.Go(func() {
-			var mine []time.Duration
-			for at := time.Now(); at.Sub(begin) < d; {
-				if err := appendOne(); err != nil {
-					b.Error(err)
-					return
-				}
-				now := time.Now()
-				mine = append(mine, now.Sub(at))
-				at = now
-			}
-			mu.Lock()
-			latencies = append(latencies, mine...)
-			mu.Unlock()
-		})
-	}
-	wg.Wait()
-	return float64(len(latencies)) / time.Since(begin).Seconds(), latencies
-}
 
 // BenchmarkAppend measures, by turns, this loglet, one sequential node for each append as a shim without batches would have it (with the usual
 // client library), and what the disk can do. The rates and latencies are medians of the turns; the ratio is to the disk in the same turn.
@@ -57,14 +31,14 @@ func BenchmarkAppend(b *testing.B) {
 					b.Fatal(err)
 				}
 				dir, body := b.TempDir(), make([]byte, 256)
-				ours := func() error { _, err := l.Append(bg, body); return err }
-				naive := func() error {
+				ours := func(int) error { _, err := l.Append(bg, body); return err }
+				naive := func(int) error {
 					_, err := plain.Create("/plain/e", body, zk.FlagSequence, zk.WorldACL(zk.PermAll))
 					return err
 				}
 				for range 4 { // the servers' compiler warms up
-					run(b, appenders, turn, ours)
-					run(b, appenders, turn, naive)
+					logtest.Drive(b, appenders, turn, ours)
+					logtest.Drive(b, appenders, turn, naive)
 				}
 				var rate, rateNaive, ratio, ratioNaive, p50, p99, p50Naive, p99Naive []float64
 				for range 5 {
@@ -72,11 +46,11 @@ func BenchmarkAppend(b *testing.B) {
 					if err != nil {
 						b.Fatal(err)
 					}
-					r, lat := run(b, appenders, turn, ours)
+					r, lat := logtest.Drive(b, appenders, turn, ours)
 					slices.Sort(lat)
 					rate, ratio = append(rate, r), append(ratio, r/limit)
 					p50, p99 = append(p50, us(lat[len(lat)/2])), append(p99, us(lat[len(lat)*99/100]))
-					r, lat = run(b, appenders, turn, naive)
+					r, lat = logtest.Drive(b, appenders, turn, naive)
 					slices.Sort(lat)
 					rateNaive, ratioNaive = append(rateNaive, r), append(ratioNaive, r/limit)
 					p50Naive, p99Naive = append(p50Naive, us(lat[len(lat)/2])), append(p99Naive, us(lat[len(lat)*99/100]))
@@ -107,8 +81,8 @@ func BenchmarkPipeline(b *testing.B) {
 			body := make([]byte, 16<<10)
 			var rateOne, rateSeveral, ratio []float64
 			for turn := range 8 {
-				r1, _ := run(b, appenders, 300*time.Millisecond, func() error { _, err := one.Append(bg, body); return err })
-				r2, _ := run(b, appenders, 300*time.Millisecond, func() error { _, err := several.Append(bg, body); return err })
+				r1, _ := logtest.Drive(b, appenders, 300*time.Millisecond, func(int) error { _, err := one.Append(bg, body); return err })
+				r2, _ := logtest.Drive(b, appenders, 300*time.Millisecond, func(int) error { _, err := several.Append(bg, body); return err })
 				if turn > 2 {
 					rateOne, rateSeveral, ratio = append(rateOne, r1), append(rateSeveral, r2), append(ratio, r2/r1)
 				}
