@@ -9,7 +9,7 @@ SOAK      ?= 30
 # What the SDK suites drive. Not for the Go tests, which build what they need.
 test-node test-browser test-sdks: export REBASE_BIN := $(abspath $(BIN))
 
-.PHONY: help build lint test test-go test-node test-browser test-acme test-sdks bench bench-log fuzz soak clean
+.PHONY: help build cross lint test test-go test-node test-browser test-acme test-sdks bench bench-log fuzz soak clean
 .DEFAULT_GOAL := help
 
 help: ## list what there is
@@ -17,6 +17,10 @@ help: ## list what there is
 
 build: ## build bin/rebase, one file that needs nothing else
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN) ./cmd/rebase
+
+cross: ## see that it compiles for the other systems
+	@set -e; for system in linux/arm64 linux/arm darwin/arm64 windows/amd64; do echo $$system; \
+		CGO_ENABLED=0 GOOS=$${system%/*} GOARCH=$${system#*/} $(GO) build -o /dev/null ./cmd/rebase; done
 
 lint: ## gofmt, go vet, staticcheck
 	@unformatted=$$(git ls-files -z '*.go' | xargs -0 gofmt -l); \
@@ -61,11 +65,12 @@ fuzz: ## run every fuzz test for FUZZTIME (15s)
 		done || exit 1; \
 	done
 
-soak: ## crashes, hostile clients and simulations at full size, then the SDK suite with the race detector for SOAK (30) minutes
+soak: cross ## crashes, hostile clients and simulations at full size, then the SDK suite with the race detector for SOAK (30) minutes
 	REBASE_CRASH_KILLS=100 $(GO) test -count=1 -timeout 30m ./test/crash
 	REBASE_HOSTILE=soak $(GO) test -count=1 -timeout 30m ./test/hostile
 	REBASE_FAULTS=soak $(GO) test -count=1 -timeout 60m ./test/cluster
 	REBASE_SEEDS=100000 $(GO) test -count=1 -timeout 60m ./vlog/native/core ./vlog
+	if [ "$$($(GO) env GOARCH)" = amd64 ]; then GOARCH=386 CGO_ENABLED=0 $(GO) test -timeout 30m $$($(GO) list ./... | grep -v /test/); fi # as on small devices
 	$(GO) build -race -o bin/rebase-race ./cmd/rebase
 	@set -e; end=$$(( $$(date +%s) + 60 * $(SOAK) )); round=0; \
 	while [ $$(date +%s) -lt $$end ]; do \

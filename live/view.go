@@ -1,6 +1,7 @@
 package live
 
 import (
+	"math"
 	"slices"
 	"sync"
 
@@ -339,7 +340,7 @@ func ReadQuery(r store.Reader, ns string, p tree.Path, q *query.Query, maxBytes 
 	}
 	limit := q.Limit
 	if limit == 0 {
-		limit = 1 << 62
+		limit = math.MaxInt
 	}
 	var children []tree.Child
 	var from *query.Entry

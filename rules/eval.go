@@ -402,7 +402,7 @@ func (ev *env) stringMethod(e *expr) (val, bool) {
 		return stringVal(strings.ReplaceAll(s, a, by)), true
 	}
 	re := e.args[1].re
-	if !ev.spend(e, len(s)*(re.size/4)) {
+	if !ev.spend(e, int(min(int64(len(s))*int64(re.size/4), maxWork+1))) {
 		return val{}, false
 	}
 	return boolVal(re.re.MatchString(s)), true

@@ -30,7 +30,7 @@ var telemetryJSON = func() string {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		fmt.Fprintf(&b, `"%d":{"t":%d,"x":%d.5,"y":-%d}`, i, 1_700_000_000_000+i, i, i)
+		fmt.Fprintf(&b, `"%d":{"t":%d,"x":%d.5,"y":-%d}`, i, 1_700_000_000_000+int64(i), i, i)
 	}
 	b.WriteByte('}')
 	return b.String()

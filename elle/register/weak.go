@@ -140,7 +140,7 @@ func (w *weak) causal() (ok bool) {
 	}
 	n := len(w.x.h.Ops)
 	words := (n + 63) / 64
-	if n*words*64 > maxBits {
+	if int64(n)*int64(words)*64 > maxBits {
 		return false
 	}
 	known := make([]uint64, n*words) // by operation, those that lead to it

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"math"
 
 	"rebase/vlog"
 )
@@ -132,7 +133,7 @@ func decodeBatch(first vlog.Position, value []byte) (*batch, error) {
 	case reference:
 		r := &ref{count: b.count}
 		for _, n := range []*int{&r.table, &r.total, &r.piece} {
-			if *n, rest, err = uvarint(rest, vlog.MaxEntryBytes*8); err != nil {
+			if *n, rest, err = uvarint(rest, min(vlog.MaxEntryBytes*8, math.MaxInt)); err != nil {
 				return nil, err
 			}
 		}

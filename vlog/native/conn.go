@@ -11,8 +11,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"rebase/vlog/native/core"
 )
 
@@ -97,8 +95,7 @@ func (c *conn) kick() {
 	c.mu.Unlock()
 	buf, n := c.spare.buf, 0
 	err := c.raw.Write(func(fd uintptr) bool {
-		k, _ := unix.Write(int(fd), buf) // what it does not take, for whatever reason, is left to the writer
-		n = max(k, 0)
+		n = writeSome(fd, buf)
 		return true // not again when the socket can take more
 	})
 	c.mu.Lock()

@@ -273,10 +273,11 @@ func (f *frameReader) next(batch []core.Message) ([]core.Message, error) {
 // decode takes the whole frames in the buffer.
 func (f *frameReader) decode(batch []core.Message) ([]core.Message, error) {
 	for f.w-f.r >= frameHeader {
-		size := int(binary.LittleEndian.Uint32(f.buf[f.r:]))
-		if size > maxFrame {
-			return batch, fmt.Errorf("%w: it would have %d bytes", errFrame, size)
+		announced := binary.LittleEndian.Uint32(f.buf[f.r:])
+		if announced > maxFrame {
+			return batch, fmt.Errorf("%w: it would have %d bytes", errFrame, announced)
 		}
+		size := int(announced)
 		if f.w-f.r < frameHeader+size {
 			break
 		}
