@@ -64,6 +64,7 @@ type Cluster struct {
 	adding    sync.Mutex  // held while a member is added to etcd
 	ready     atomic.Bool // the registry is in use
 	pulses    pulses
+	around    around
 	closeOnce sync.Once
 	closeErr  error
 }
@@ -112,6 +113,7 @@ func Open(ctx context.Context, o Options) (_ *Cluster, err error) {
 	}
 	c := &Cluster{o: o, identity: id, incarnation: id.incarnation(), log: o.Logger.With("node", id.ID.String()), mux: http.NewServeMux(), failed: make(chan struct{})}
 	c.pulses.init(o)
+	c.around.vouched = map[NodeID]time.Time{}
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {

@@ -20,6 +20,7 @@ func (c *Cluster) Drive(h Hooks) {
 	c.hooks, c.driver = &h, d
 	c.mu.Unlock()
 	c.wg.Go(d.run)
+	c.wg.Go(c.lookAround)
 	if h.OnGone != nil {
 		c.wg.Go(d.mourn)
 	}

@@ -229,7 +229,7 @@ func (c *Cluster) SetClientURL(ctx context.Context, url string) error {
 }
 
 // Gone returns a function that says which nodes, in which incarnations, are no longer there to end their clients' sessions themselves: those that have
-// started again since, that have left, and that were silent for longer than Options.NodeTimeout. It says no of what it does not know.
+// started again since, that have left, and that nobody who is heard here has heard for longer than Options.NodeTimeout. It says no of what it does not know.
 func (c *Cluster) Gone() func(node, incarnation uint64) bool {
 	return func(node, incarnation uint64) bool {
 		if c.registry == nil {
@@ -250,5 +250,5 @@ func (c *Cluster) Gone() func(node, incarnation uint64) bool {
 
 func (c *Cluster) timedOut(r Record, now time.Time) bool {
 	p := c.pulse(r.ID)
-	return !p.heard && now.Sub(p.since)+c.o.SuspectAfter >= c.o.NodeTimeout
+	return !p.heard && now.Sub(p.since)+c.o.SuspectAfter >= c.o.NodeTimeout && now.Sub(c.around.lastVouched(r.ID)) >= c.o.NodeTimeout
 }

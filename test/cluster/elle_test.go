@@ -29,7 +29,7 @@ func (c *cluster) transactions(s uint64) {
 				func(ctx context.Context, note drive.Notes) {
 					for ctx.Err() == nil {
 						n := c.all()[rng.IntN(3)]
-						f := []away{{"kill", nil, kill, restart, 0, false}, {"cut", nil, cut, heal, 0, false}, {"pause", nil, pause, resume, 0, false}}[rng.IntN(3)]
+						f := []away{{"kill", nil, kill, restart, 0, whatever}, {"cut", nil, cut, heal, 0, whatever}, {"pause", nil, pause, resume, 0, whatever}}[rng.IntN(3)]
 						note(f.name, n.name)
 						f.do(t, c, n)
 						time.Sleep(time.Duration(rng.IntN(1500)) * time.Millisecond)

@@ -31,8 +31,16 @@ type away struct {
 	do   func(t *testing.T, c *cluster, n *node)
 	mend func(t *testing.T, c *cluster, n *node)
 	last time.Duration // how long; 0 is held()
-	dead bool          // its clients are to be seen off meanwhile
+	ends ending        // what becomes of its clients' sessions meanwhile
 }
+
+type ending int
+
+const (
+	whatever ending = iota
+	ended           // by the others
+	kept
+)
 
 func kill(t *testing.T, c *cluster, n *node) { n.kill() }
 
@@ -46,21 +54,31 @@ func heal(t *testing.T, c *cluster, n *node) { c.net.Heal() }
 func cut(t *testing.T, c *cluster, n *node)    { c.net.Partition(n.name) }
 func deafen(t *testing.T, c *cluster, n *node) { c.net.Deafen(n.name) }
 func mute(t *testing.T, c *cluster, n *node)   { c.net.Mute(n.name) }
+
+// part has a node and one other not hear each other, while the third hears both.
+func part(t *testing.T, c *cluster, n *node) {
+	other := c.but(n, c.sequencer())[0]
+	c.net.Set(n.name, other.name, harness.Link{Cut: true})
+	c.net.Set(other.name, n.name, harness.Link{Cut: true})
+}
+
 func pause(t *testing.T, c *cluster, n *node)  { n.pause() }
 func resume(t *testing.T, c *cluster, n *node) { n.resume() }
 
 var aways = []away{
-	{"kill -9 of the sequencer", (*cluster).sequencer, kill, restart, 0, true},
-	{"kill -9 of the registry's leader", (*cluster).metaLeader, kill, restart, 0, true},
-	{"kill -9 of a plain node", (*cluster).plain, kill, restart, 0, true},
-	{"partition of the sequencer", (*cluster).sequencer, cut, heal, 0, false},
-	{"partition of the registry's leader", (*cluster).metaLeader, cut, heal, 0, false},
-	{"partition of a plain node", (*cluster).plain, cut, heal, 0, false},
-	{"sequencer hears nothing", (*cluster).sequencer, deafen, heal, 0, false},
-	{"sequencer is not heard", (*cluster).sequencer, mute, heal, 0, false},
-	{"registry's leader hears nothing", (*cluster).metaLeader, deafen, heal, 0, false},
-	{"pause of the sequencer", (*cluster).sequencer, pause, resume, 10 * time.Second, false},
-	{"pause of a plain node", (*cluster).plain, pause, resume, 3 * time.Second, false},
+	{"kill -9 of the sequencer", (*cluster).sequencer, kill, restart, 0, ended},
+	{"kill -9 of the registry's leader", (*cluster).metaLeader, kill, restart, 0, ended},
+	{"kill -9 of a plain node", (*cluster).plain, kill, restart, 0, ended},
+	{"partition of the sequencer", (*cluster).sequencer, cut, heal, 0, whatever},
+	{"partition of the registry's leader", (*cluster).metaLeader, cut, heal, 0, whatever},
+	{"partition of a plain node", (*cluster).plain, cut, heal, 0, whatever},
+	{"the sequencer and another do not hear each other", (*cluster).sequencer, part, heal, 6 * time.Second, kept},
+	{"two that are not the sequencer do not hear each other", (*cluster).plain, part, heal, 6 * time.Second, kept},
+	{"sequencer hears nothing", (*cluster).sequencer, deafen, heal, 0, whatever},
+	{"sequencer is not heard", (*cluster).sequencer, mute, heal, 0, whatever},
+	{"registry's leader hears nothing", (*cluster).metaLeader, deafen, heal, 0, whatever},
+	{"pause of the sequencer", (*cluster).sequencer, pause, resume, 10 * time.Second, whatever},
+	{"pause of a plain node", (*cluster).plain, pause, resume, 3 * time.Second, whatever},
 }
 
 // TestFaults has one thing after the other happen to a cluster of three.
@@ -182,7 +200,7 @@ func (c *cluster) suffer(t *testing.T, f away, seed uint64) {
 		l.mark("%s, %s", f.name, n.name)
 		f.do(t, c, n)
 		c.serves(back, others...)
-		if f.dead {
+		if f.ends == ended {
 			t.Logf("its clients were seen off after %v", asleep.noticed(t, others[0], since))
 		}
 		last := f.last
@@ -190,6 +208,14 @@ func (c *cluster) suffer(t *testing.T, f away, seed uint64) {
 			last = held()
 		}
 		time.Sleep(time.Until(since.Add(last)))
+		if f.ends == kept {
+			c.serves(back, c.all()...)
+			for _, at := range c.all() {
+				if n := asleep.notes(t, at); len(n) > 0 {
+					t.Errorf("its clients were seen off, in the eyes of %s: %v", at.name, n)
+				}
+			}
+		}
 		f.mend(t, c, n)
 		l.mark("%s is back", n.name)
 		c.serves(back, c.all()...)

@@ -237,6 +237,16 @@ func (s *Server) Leader() bool { return s.etcd.Server.Leader() == s.etcd.Server.
 // LeaderID is the number of the member that leads, as far as this one knows; 0 if none does.
 func (s *Server) LeaderID() uint64 { return uint64(s.etcd.Server.Leader()) }
 
+// Yield hands the leadership to the member of this name, if it is this one's.
+func (s *Server) Yield(ctx context.Context, name string) error {
+	for _, m := range s.etcd.Server.Cluster().Members() {
+		if m.Name == name && !m.IsLearner {
+			return s.etcd.Server.MoveLeader(ctx, s.ID(), uint64(m.ID))
+		}
+	}
+	return fmt.Errorf("embedded etcd: there is no voting member %s", name)
+}
+
 // Learner tells whether this member has no vote yet.
 func (s *Server) Learner() bool { return s.etcd.Server.IsLearner() }
 
