@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -148,7 +149,9 @@ func (l *Loglet) commitAll() {
 		if w == nil {
 			return
 		}
+		begun := time.Now()
 		first, err := l.commit(w)
+		took := time.Since(begun)
 		var b *batch
 		if err == nil && w.ref == nil {
 			b, _ = decodeBatch(first, w.value) // who appends is likely to read
@@ -156,9 +159,39 @@ func (l *Loglet) commitAll() {
 		l.mu.Lock()
 		l.cache.add(b)
 		finish(w.requests, first, err)
+		rival := l.rival
+		l.rival = false
 		l.mu.Unlock()
 		if err == nil {
 			l.spent(len(w.value))
+		}
+		if rival {
+			l.giveWay(first+vlog.Position(w.count), min(2*took, mostGiven))
+		}
+	}
+}
+
+// mostGiven is how long a writer waits at most for another's batch.
+const mostGiven = 50 * time.Millisecond
+
+// giveWay waits until there is another writer's batch behind next, or the time is over. A transaction whose condition does not hold leaves a sign that its writer
+// was too slow. Without that the one who is nearest to etcd's leader would win again and again, and the others get nothing.
+func (l *Loglet) giveWay(next vlog.Position, d time.Duration) {
+	over := time.NewTimer(d)
+	defer over.Stop()
+	for {
+		l.mu.Lock()
+		s, changed := l.known, l.waiting()
+		l.mu.Unlock()
+		if s.next > next || s.sealed || s.gone {
+			return
+		}
+		select {
+		case <-changed:
+		case <-over.C:
+			return
+		case <-l.ctx.Done():
+			return
 		}
 	}
 }
@@ -227,12 +260,21 @@ func (l *Loglet) try(ctx context.Context, w *work, at state) (s state, first vlo
 		puts = append(puts, clientv3.OpPut(k.big(at.next), w.ref.id), clientv3.OpDelete(k.intent(w.ref.id)))
 		gets = append(gets, clientv3.OpGet(k.intent(w.ref.id), clientv3.WithCountOnly()))
 	}
+	puts = append(puts, clientv3.OpGet(k.late()))
+	gets = append(gets, clientv3.OpTxn(
+		[]clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(k.tail()), ">", 0), clientv3.Compare(clientv3.CreateRevision(k.seal()), "=", 0)},
+		[]clientv3.Op{clientv3.OpPut(k.late(), writerName(l.writer))}, nil))
 	r, err := l.client.Txn(ctx).If(conditions...).Then(puts...).Else(gets...).Commit()
 	if err != nil {
 		return state{}, 0, false, err
 	}
 	if r.Succeeded {
 		rev := r.Header.Revision
+		l.mu.Lock()
+		if late := r.Responses[len(puts)-1].GetResponseRange().Kvs; len(late) > 0 && late[0].ModRevision > l.heeded && string(late[0].Value) != writerName(l.writer) {
+			l.rival, l.heeded = true, late[0].ModRevision
+		}
+		l.mu.Unlock()
 		return state{rev: rev, mod: rev, next: next}, at.next, true, nil
 	}
 	s, err = l.stateOf(r.Header.Revision, r.Responses[0].GetResponseRange(), r.Responses[1].GetResponseRange())

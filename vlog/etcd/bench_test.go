@@ -4,10 +4,14 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
+
 	"rebase/test/engines"
+	"rebase/vlog"
 	"rebase/vlog/logtest"
 	"rebase/vlog/rawsync"
 )
@@ -59,6 +63,62 @@ func BenchmarkAppend(b *testing.B) {
 					log.report(b, "log", limit)
 				})
 			}
+		})
+	}
+}
+
+// BenchmarkWriters measures, by turns, how appends of several processes share a loglet, each with a member of its own: what the one that is served worst gets.
+func BenchmarkWriters(b *testing.B) {
+	members := engines.EtcdCluster(b, 3)
+	places := make([]*bench, len(members))
+	for i, m := range members {
+		c, err := clientv3.New(clientv3.Config{Endpoints: []string{m.ClientURL}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer c.Close()
+		places[i] = newBench(c)
+		places[i].opts.Prefix = places[0].opts.Prefix
+	}
+	for _, appenders := range []int{1, 16} {
+		b.Run(fmt.Sprintf("appenders=%d", appenders), func(b *testing.B) {
+			first := places[0].create(b)
+			var handles []*Loglet
+			for _, p := range places {
+				handles = append(handles, p.again(b, first))
+			}
+			body := make([]byte, 256)
+			var mu sync.Mutex
+			var wg sync.WaitGroup
+			rates, all := make([]float64, len(handles)), []time.Duration{}
+			for i, l := range handles {
+				wg.Go(func() { // as a replica does
+					for at := vlog.Position(1); ; {
+						t, err := l.WaitTail(bg, at)
+						if err != nil || t.Sealed {
+							return
+						}
+						at = t.Next + 1
+					}
+				})
+				wg.Go(func() {
+					rate, took := logtest.Drive(b, appenders, 3*time.Second, func(int) error { _, err := l.Append(bg, body); return err })
+					mu.Lock()
+					defer mu.Unlock()
+					rates[i] = rate
+					all = append(all, took...)
+				})
+			}
+			time.Sleep(3500 * time.Millisecond)
+			first.Seal(bg)
+			wg.Wait()
+			slices.Sort(all)
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(float64(len(all))/3, "appends/s")
+			b.ReportMetric(slices.Min(rates)/slices.Max(rates), "least-of-most")
+			b.ReportMetric(float64(all[len(all)/2])/1e6, "p50-ms")
+			b.ReportMetric(float64(all[len(all)*99/100])/1e6, "p99-ms")
+			b.ReportMetric(float64(all[len(all)-1])/1e6, "max-ms")
 		})
 	}
 }

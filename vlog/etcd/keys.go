@@ -36,7 +36,10 @@ func (k keys) state() string { return k.base + "state/" } // what a watch watche
 func (k keys) tail() string  { return k.base + "state/tail" }
 func (k keys) seal() string  { return k.base + "state/seal" }
 
-func (k keys) writer(w uint64) string { return fmt.Sprintf("%sw/%016x", k.base, w) }
+func (k keys) writer(w uint64) string { return k.base + "w/" + writerName(w) }
+func (k keys) late() string           { return k.base + "late" }
+
+func writerName(w uint64) string { return fmt.Sprintf("%016x", w) }
 
 func (k keys) entries() string { return k.base + "e/" }
 func (k keys) entry(first vlog.Position) string {

@@ -53,6 +53,8 @@ type Loglet struct {
 	queue      []*request
 	committing bool
 	number     uint64 // of this handle's last batch
+	heeded     int64  // the revision of the last sign of a late writer that was seen
+	rival      bool   // and it has not yet been given way
 	uploads    uint64 // number of this handle's last large Append
 
 	nextTail    *tailCall
@@ -255,7 +257,7 @@ func (l *Loglet) Seal(ctx context.Context) error {
 		r, err := l.client.Txn(ctx).
 			If(clientv3.Compare(clientv3.CreateRevision(l.keys.tail()), ">", 0),
 				clientv3.Compare(clientv3.CreateRevision(l.keys.seal()), "=", 0)).
-			Then(clientv3.OpPut(l.keys.seal(), fmt.Sprintf("%016x", l.writer)), clientv3.OpGet(l.keys.tail()), clientv3.OpGet(l.keys.seal())).
+			Then(clientv3.OpPut(l.keys.seal(), writerName(l.writer)), clientv3.OpGet(l.keys.tail()), clientv3.OpGet(l.keys.seal())).
 			Else(clientv3.OpGet(l.keys.tail()), clientv3.OpGet(l.keys.seal())).
 			Commit()
 		if err != nil {

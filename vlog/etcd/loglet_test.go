@@ -730,3 +730,69 @@ func testLog(t *testing.T, b *bench) {
 		t.Error("the active loglet is gone")
 	}
 }
+
+// A writer whose transaction came too late leaves a sign, which another heeds once. A sealed loglet and one that was removed get none.
+func TestLateWriter(t *testing.T) {
+	t.Parallel()
+	client := engines.Etcd(t).Client(t)
+	place := newBench(client)
+	quick := place.create(t)
+	late := place.again(t, quick)
+	sign := func() (writer string, rev int64) {
+		t.Helper()
+		g, err := client.Get(bg, quick.keys.late())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(g.Kvs) == 0 {
+			return "", 0
+		}
+		return string(g.Kvs[0].Value), g.Kvs[0].ModRevision
+	}
+	heeded := func(l *Loglet) int64 {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.heeded
+	}
+	mustAppend(t, quick, "a")
+	if writer, _ := sign(); writer != "" {
+		t.Fatalf("a sign of %s, who is alone", writer)
+	}
+	mustAppend(t, late, "b") // does not know of a
+	writer, rev := sign()
+	if writer != writerName(late.writer) {
+		t.Fatalf("the sign is of %q", writer)
+	}
+	for range 2 {
+		if _, err := quick.Tail(bg); err != nil { // so that it is not late itself
+			t.Fatal(err)
+		}
+		mustAppend(t, quick, "c")
+		if got := heeded(quick); got != rev {
+			t.Fatalf("the sign of %d was not heeded: %d", rev, got)
+		}
+	}
+	mustAppend(t, quick, "d")
+	if got := heeded(late); got != 0 {
+		t.Fatalf("it heeded its own sign, of %d", got)
+	}
+
+	if err := quick.Seal(bg); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := late.Append(bg, []byte("e")); !errors.Is(err, vlog.ErrSealed) {
+		t.Fatal(err)
+	}
+	if _, now := sign(); now != rev {
+		t.Fatalf("a sign in a sealed loglet: %d, %d before", now, rev)
+	}
+	if err := quick.Remove(bg); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := late.Append(bg, []byte("e")); err == nil {
+		t.Fatal("an append to what was removed")
+	}
+	if left, err := client.Get(bg, quick.keys.base, clientv3.WithPrefix()); err != nil || len(left.Kvs) > 0 {
+		t.Fatalf("left: %v, %v", left.Kvs, err)
+	}
+}
