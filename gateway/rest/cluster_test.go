@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -137,4 +138,58 @@ func TestRedirectOfStreams(t *testing.T) {
 	f.put("/a.json?ns=x", "1") // other requests stay
 	f.rest.EndRedirect()
 	f.listen("/a.json?ns=x").cancel()
+}
+
+// silentLog is a log that has lost its majority, until back is closed.
+type silentLog struct {
+	db.Log
+	lost atomic.Bool
+	back chan struct{}
+}
+
+func (l *silentLog) wait(ctx context.Context) {
+	if l.lost.Load() {
+		select {
+		case <-l.back:
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (l *silentLog) Append(ctx context.Context, payloads ...[]byte) (vlog.Position, error) {
+	l.wait(ctx)
+	return l.Log.Append(ctx, payloads...)
+}
+
+func (l *silentLog) Tail(ctx context.Context) (vlog.Tail, error) {
+	l.wait(ctx)
+	return l.Log.Tail(ctx)
+}
+
+// Without a majority requests are refused after a while, and not kept for ever.
+func TestNoMajority(t *testing.T) {
+	log := &silentLog{Log: mem.New(), back: make(chan struct{})}
+	f := newNode(t, db.Options{Log: log, Replicated: true, Node: 1, Incarnation: 1}, func(o *Options) { o.Patience = 50 * time.Millisecond })
+	f.put("/a.json?ns=x", "1")
+	log.lost.Store(true)
+	for _, r := range []struct{ method, target, body string }{
+		{"GET", "/a.json?ns=x", ""},
+		{"GET", "/a.json?ns=x&timeout=1min", ""},
+		{"GET", "/.settings/rules.json?ns=x", ""},
+		{"PUT", "/a.json?ns=x", "2"},
+		{"PATCH", "/.json?ns=x", `{"a":2}`},
+		{"POST", "/a.json?ns=x", "2"},
+		{"DELETE", "/a.json?ns=x", ""},
+		{"PUT", "/.settings/rules.json?ns=x", `{"rules":{".read":true,".write":true}}`},
+	} {
+		a := f.do(r.method, r.target, r.body)
+		a.want(t, r.method+" "+r.target, 503, msgNoLog)
+		if a.header.Get("Retry-After") == "" {
+			t.Errorf("%s %s: no Retry-After", r.method, r.target)
+		}
+	}
+	close(log.back)
+	if a := f.do("PUT", "/b.json?ns=x", "1"); a.status != 200 {
+		t.Errorf("with a majority again: %d %s", a.status, a.body)
+	}
 }

@@ -28,6 +28,7 @@ const (
 	msgTimedOut      = "The request did not complete within its timeout."
 	msgBusy          = "The server is busy with other large writes. Try again."
 	msgBusyReading   = "The server is busy with other large reads. Try again."
+	msgNoLog         = "The database does not answer: too few of its nodes may be running. A write may still take effect. Try again."
 	msgUnavailable   = "The server is not available."
 	msgInternal      = "Internal server error."
 	msgNoPriority    = "Invalid data; a node that does not exist cannot have a priority."
@@ -89,6 +90,8 @@ func (q *request) classify(err error) *apiError {
 		return badRequest("Invalid data; " + value.Error())
 	case errors.Is(err, errTimedOut):
 		return badRequest(msgTimedOut)
+	case errors.Is(err, errNoLog):
+		return &apiError{status: http.StatusServiceUnavailable, msg: msgNoLog, header: http.Header{"Retry-After": {"5"}}}
 	case errors.Is(err, db.ErrClosed), errors.Is(err, vlog.ErrClosed):
 		return &apiError{status: http.StatusServiceUnavailable, msg: msgUnavailable}
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):

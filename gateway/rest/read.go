@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"rebase/db"
 	"rebase/query"
 	"rebase/store"
 	"rebase/tree"
@@ -16,6 +17,16 @@ import (
 
 // errTimedOut ends a read that exceeds the request's timeout.
 var errTimedOut = errors.New("the read's timeout has expired")
+
+// errNoLog ends a request that the log has not answered.
+var errNoLog = errors.New("the log does not answer")
+
+// do has the database carry out an operation. If it takes too long, whether it takes effect is open.
+func (q *request) do(op *db.Op) db.Result {
+	ctx, cancel := context.WithTimeoutCause(q.r.Context(), q.o.Patience, errNoLog)
+	defer cancel()
+	return q.o.DB.Do(ctx, op)
+}
 
 // deadline bounds the work of one request: by its timeout, if it has one, and by
 // the presence of its client.
@@ -46,7 +57,8 @@ func (d *deadline) check() error {
 
 // sync waits until everything can be read here that was acknowledged before, by whatever node.
 func (d *deadline) sync() error {
-	ctx := d.q.r.Context()
+	ctx, cancel := context.WithTimeoutCause(d.q.r.Context(), d.q.o.Patience, errNoLog)
+	defer cancel()
 	if !d.at.IsZero() {
 		c, cancel := context.WithDeadlineCause(ctx, d.at, errTimedOut)
 		defer cancel()

@@ -59,6 +59,9 @@ type Options struct {
 	// WriteStall is how long a response may be stuck on a client that takes nothing
 	// before its connection is given up; 0 is 60 s.
 	WriteStall time.Duration
+	// Patience is how long a request waits for the database's log, which says nothing for as long as a majority of its disks is away; 0 is 50 s,
+	// which is less than the minute after which proxies give up.
+	Patience time.Duration
 }
 
 // Metrics are hooks; each may be nil. They are called concurrently.
@@ -125,6 +128,9 @@ func New(o Options) *Server {
 	}
 	if o.WriteStall <= 0 {
 		o.WriteStall = time.Minute
+	}
+	if o.Patience <= 0 {
+		o.Patience = 50 * time.Second
 	}
 	if o.MaxBodiesBytes <= 0 {
 		o.MaxBodiesBytes = 2 * o.MaxWriteBytes

@@ -110,7 +110,7 @@ func (q *request) rules() error {
 		}
 		if !q.params.dryRun {
 			// Who may do this was settled before; on an open server everybody may.
-			res := q.o.DB.Do(q.r.Context(), &db.Op{Kind: db.OpSetRules, NS: q.ns, Rules: text, Caller: db.Root})
+			res := q.do(&db.Op{Kind: db.OpSetRules, NS: q.ns, Rules: text, Caller: db.Root})
 			q.record(audit.RulesReplaced, "", res.Err, map[string]string{"bytes": strconv.Itoa(len(text))})
 			if res.Err != nil {
 				return res.Err

@@ -103,7 +103,7 @@ func (q *request) patch() error {
 	if err := q.checkWriteSize(len(body), paths...); err != nil {
 		return err
 	}
-	res := q.o.DB.Do(q.r.Context(), &db.Op{Kind: db.OpMerge, NS: q.ns, Path: q.path, Updates: slices.Clone(updates), Caller: q.caller})
+	res := q.do(&db.Op{Kind: db.OpMerge, NS: q.ns, Path: q.path, Updates: slices.Clone(updates), Caller: q.caller})
 	if q.wholeDatabase(q.path, false) {
 		q.record(audit.DatabaseWritten, "/", res.Err, map[string]string{"method": q.method, "bytes": strconv.Itoa(len(body)), "nodes": strconv.Itoa(len(updates))})
 	}
@@ -145,7 +145,7 @@ func (q *request) set(p tree.Path, priority bool, v *tree.Node) (db.Result, erro
 		hash := hashOfETag(tags[0])
 		op.Hash = &hash
 	}
-	res := q.o.DB.Do(q.r.Context(), op)
+	res := q.do(op)
 	if q.wholeDatabase(p, priority) {
 		q.record(audit.DatabaseWritten, "/", res.Err, map[string]string{"method": q.method, "bytes": strconv.FormatInt(q.held, 10)})
 	}
