@@ -23,6 +23,7 @@ import (
 // until it has written as much again.
 type checkpointer struct {
 	log      trimmer
+	chain    func() vlog.Chain
 	store    *store.Store
 	retain   int64
 	appended func() int64
@@ -76,6 +77,9 @@ func (c *checkpointer) checkpoint(ctx context.Context) error {
 	c.flushed = applied
 	c.mark(ctx)
 	before, ok := c.trimBefore()
+	if p := min(c.uncrowded(), vlog.Position(c.store.Durable())+1); p > before {
+		before, ok = p, true
+	}
 	if ok {
 		first, err := c.log.Trim(ctx, before)
 		if err != nil {
@@ -87,6 +91,19 @@ func (c *checkpointer) checkpoint(ctx context.Context) error {
 	c.observe(took)
 	c.logger.Debug("checkpoint", "position", applied, "took", took)
 	return nil
+}
+
+// maxSegments is how many segments the log may have, however little is in them: one that changes its place day after day, because of a network that comes
+// and goes, must not come to have a chain for which the register has no room.
+const maxSegments = 256
+
+// uncrowded returns the position from which on the log has maxSegments segments; 0 if it has no more than that.
+func (c *checkpointer) uncrowded() vlog.Position {
+	segments := c.chain().Segments
+	if n := len(segments) - maxSegments; n > 0 {
+		return segments[n].Start
+	}
+	return 0
 }
 
 // mark notes where the log is now. The bytes are read before the position:

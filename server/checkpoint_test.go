@@ -13,6 +13,7 @@ import (
 	"rebase/store"
 	"rebase/tree"
 	"rebase/vlog"
+	"rebase/vlog/mem"
 )
 
 // countedLog is a log of which only sizes are known.
@@ -60,7 +61,7 @@ func TestCheckpointsBoundTheLog(t *testing.T) {
 		defer s.Close()
 		const retain = 64 << 10
 		log := &countedLog{first: 1}
-		c := &checkpointer{log: log, store: s, retain: retain, appended: log.bytes,
+		c := &checkpointer{log: log, chain: func() vlog.Chain { return vlog.Chain{} }, store: s, retain: retain, appended: log.bytes,
 			logger: slog.New(slog.DiscardHandler), observe: func(time.Duration) {}}
 		ctx := context.Background()
 		c.mark(ctx)
@@ -98,4 +99,50 @@ func TestCheckpointsBoundTheLog(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A log that is small, and has been moved very often, is trimmed all the same, as far as the store allows.
+func TestCheckpointsBoundTheChain(t *testing.T) {
+	s, err := store.Open("store", store.Options{FS: vfs.NewMem(), MemTableBytes: 1 << 20, CacheBytes: 1 << 20, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ctx := context.Background()
+	log, err := vlog.Open(ctx, vlog.Options{Meta: new(mem.Meta), Providers: map[string]vlog.Provider{"mem": mem.Provider()}, Initial: vlog.Segment{Kind: "mem"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	c := &checkpointer{log: log, chain: log.Chain, store: s, retain: 1 << 20, appended: func() int64 { return 0 },
+		logger: slog.New(slog.DiscardHandler), observe: func(time.Duration) {}}
+	apply := func(pos vlog.Position) {
+		t.Helper()
+		b := s.NewBatch()
+		if err := b.Set("ns", "k", tree.NewInt(int64(pos))); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Commit(uint64(pos)); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.checkpoint(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range maxSegments + 10 {
+		if _, err := log.Append(ctx, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		if err := log.Reconfigure(ctx, vlog.Segment{Kind: "mem"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	apply(4)
+	if first := log.Chain().First(); first != 5 {
+		t.Errorf("the store has 4 entries, and the log begins at %d", first)
+	}
+	apply(maxSegments + 10)
+	if n := len(log.Chain().Segments); n != maxSegments {
+		t.Errorf("%d segments", n)
+	}
 }

@@ -134,7 +134,7 @@ func open(ctx context.Context, o Options) (_ *Server, err error) {
 	run, cancel := context.WithCancel(context.Background())
 	s.stopCheckpoints = cancel
 	c := &checkpointer{
-		log: trim, store: s.data.store, retain: o.LogRetain, logger: o.Logger,
+		log: trim, chain: s.data.log.Chain, store: s.data.store, retain: o.LogRetain, logger: o.Logger,
 		appended: s.metrics.appended.Load,
 		observe:  func(took time.Duration) { s.metrics.checkpointSeconds.Observe(took.Seconds()) },
 	}
