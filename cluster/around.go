@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"rebase/vlog/native/core"
 )
 
 // around is what the other database nodes have said of whom they hear. Where two nodes do not hear each other and a third hears both, neither of the two is
@@ -62,8 +64,10 @@ func (c *Cluster) askAround() (own report, reports []report) {
 		case !heard:
 			silent = true
 		case r.Database():
-			own.heard[r.ID] = time.Now()
 			ask = append(ask, r)
+		}
+		if at, _ := c.node.Heard(core.Node(r.ID)); r.Database() {
+			own.heard[r.ID] = at // also of one whose port refuses connections: the others do not know that yet
 		}
 	}
 	if !silent {
@@ -117,12 +121,15 @@ func (a *around) lastVouched(id NodeID) time.Time {
 
 // hearsMore returns the node that has heard the most others since a moment, if that is more than own has heard, and 0 if there is none.
 func hearsMore(own report, reports []report, since time.Time) NodeID {
-	best, most := NodeID(0), len(own.heard)
-	for _, r := range reports {
-		n := 0
+	lately := func(r report) (n int) {
 		for _, at := range r.heard {
 			n += b2i(at.After(since))
 		}
+		return n
+	}
+	best, most := NodeID(0), lately(own)
+	for _, r := range reports {
+		n := lately(r)
 		if n > most || n == most && best != 0 && r.of < best {
 			best, most = r.of, n
 		}

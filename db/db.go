@@ -70,6 +70,7 @@ type DB struct {
 
 	lastTime atomic.Int64
 	server   atomic.Pointer[Session] // of callers without a session of their own
+	door     chan struct{}           // full while one of them waits for room
 	serverMu sync.Mutex              // held to begin another
 
 	sessionsMu sync.Mutex
@@ -110,6 +111,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		sessions: map[SessionID]*Session{},
 		watchers: map[string][]func(*Change){},
 		failed:   make(chan struct{}),
+		door:     make(chan struct{}, 1),
 	}
 	if d.clock == nil {
 		d.clock = time.Now
@@ -258,7 +260,7 @@ func (d *DB) Do(ctx context.Context, op *Op) Result {
 	switch op.Kind {
 	case OpSet, OpMerge, OpSetRules:
 		for {
-			res := d.serverSession().Do(ctx, op)
+			res := d.doAsServer(ctx, op)
 			if !errors.Is(res.Err, ErrSessionEnded) {
 				return res
 			}
@@ -266,6 +268,31 @@ func (d *DB) Do(ctx context.Context, op *Op) Result {
 		}
 	}
 	return Result{Err: invalidf("kind %d needs a session", op.Kind)}
+}
+
+// doAsServer is Do in the server's session. It waits for room in the queue here, where the wait ends with ctx, and one caller at a time, so that there still is
+// room when its turn has come.
+func (d *DB) doAsServer(ctx context.Context, op *Op) Result {
+	select {
+	case d.door <- struct{}{}:
+	case <-ctx.Done():
+		return Result{Err: context.Cause(ctx)}
+	}
+	ch := make(chan Result, 1)
+	err := d.prop.waitForRoom(ctx)
+	if err == nil {
+		d.serverSession().Propose(op, func(r Result) { ch <- r })
+	}
+	<-d.door
+	if err != nil {
+		return Result{Err: err}
+	}
+	select {
+	case r := <-ch:
+		return r
+	case <-ctx.Done():
+		return Result{Err: context.Cause(ctx)}
+	}
 }
 
 // Failed is closed when the database can no longer go on; Err then tells why. Operations are

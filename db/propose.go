@@ -15,7 +15,8 @@ import (
 // next proposals gather; the apply loop reads the entries back and finds the proposers waiting
 // in the order of the log.
 //
-// The queue's bounds are the back-pressure: a caller waits while maxQueuedBytes are under way.
+// The queue's bounds are the back-pressure: a caller waits while maxQueuedBytes are under way. Those who share the server's session wait before they propose,
+// as long as they have the patience; what the database itself has to say is little, and does not wait.
 
 const (
 	maxQueuedBytes = 64 << 20
@@ -69,7 +70,7 @@ func (d *DB) enqueue(w proposal, op *Op, o origin) bool {
 	}
 	p := &d.prop
 	p.mu.Lock()
-	for p.bytes > maxQueuedBytes && p.err == nil && !p.closed {
+	for p.full() && (w.owner == nil || w.owner.ns != "") {
 		p.room.Wait()
 	}
 	if p.err != nil || p.closed {
@@ -89,6 +90,30 @@ func (d *DB) enqueue(w proposal, op *Op, o origin) bool {
 	p.mu.Unlock()
 	d.stats.proposed.Add(1)
 	return true
+}
+
+// full says whether the next proposal has to wait. The caller holds mu.
+func (p *proposer) full() bool { return p.bytes > maxQueuedBytes && p.err == nil && !p.closed }
+
+// waitForRoom waits until the next proposal need not wait.
+func (p *proposer) waitForRoom(ctx context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.full() {
+		return nil
+	}
+	defer context.AfterFunc(ctx, func() {
+		p.mu.Lock()
+		p.room.Broadcast()
+		p.mu.Unlock()
+	})()
+	for p.full() {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		p.room.Wait()
+	}
+	return nil
 }
 
 func (d *DB) proposeLoop(ctx context.Context) {

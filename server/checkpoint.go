@@ -23,7 +23,7 @@ import (
 // until it has written as much again.
 type checkpointer struct {
 	log      trimmer
-	chain    func() vlog.Chain
+	chain    func() vlog.Chain // nil: nothing is forgotten, however long it grows
 	store    *store.Store
 	retain   int64
 	appended func() int64
@@ -99,6 +99,9 @@ const maxSegments = 256
 
 // uncrowded returns the position from which on the log has maxSegments segments; 0 if it has no more than that.
 func (c *checkpointer) uncrowded() vlog.Position {
+	if c.chain == nil {
+		return 0
+	}
 	segments := c.chain().Segments
 	if n := len(segments) - maxSegments; n > 0 {
 		return segments[n].Start

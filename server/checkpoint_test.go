@@ -61,7 +61,7 @@ func TestCheckpointsBoundTheLog(t *testing.T) {
 		defer s.Close()
 		const retain = 64 << 10
 		log := &countedLog{first: 1}
-		c := &checkpointer{log: log, chain: func() vlog.Chain { return vlog.Chain{} }, store: s, retain: retain, appended: log.bytes,
+		c := &checkpointer{log: log, store: s, retain: retain, appended: log.bytes,
 			logger: slog.New(slog.DiscardHandler), observe: func(time.Duration) {}}
 		ctx := context.Background()
 		c.mark(ctx)

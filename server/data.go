@@ -187,7 +187,7 @@ func storeDamage(dir string, err error) error {
 		return err
 	}
 	var met *StartError
-	if errors.As(err, &met) && met.Err != nil {
+	if errors.As(err, &met) && pebble.IsCorruptionError(met.Err) {
 		err = met.Err // he took it for damage of what he was reading
 	}
 	return &StartError{Kind: KindCorrupt, What: fmt.Sprintf("the data in %s cannot be read", dir), Err: err, Advice: storeAdvice}
@@ -208,6 +208,9 @@ func dataError(dir string, err error) error {
 	case errors.As(err, &locked):
 		e.Kind = KindData
 		e.Advice = "Another server is using this folder: end it, or give this one another --data."
+	case errors.As(err, &ofStore) && strings.Contains(err.Error(), "unknown format major version"):
+		e.Kind = KindData
+		e.Advice = "The store was written by a newer version of this program: start that one."
 	case pebble.IsCorruptionError(err), errors.As(err, &ofStore) && (errors.Is(err, fs.ErrNotExist) || !errors.As(err, &system)):
 		// A list of files that is cut short names files that are gone. What is neither the system's error nor called corrupt is a file that can be
 		// read and says what it must not say.

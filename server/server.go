@@ -134,9 +134,12 @@ func open(ctx context.Context, o Options) (_ *Server, err error) {
 	run, cancel := context.WithCancel(context.Background())
 	s.stopCheckpoints = cancel
 	c := &checkpointer{
-		log: trim, chain: s.data.log.Chain, store: s.data.store, retain: o.LogRetain, logger: o.Logger,
+		log: trim, store: s.data.store, retain: o.LogRetain, logger: o.Logger,
 		appended: s.metrics.appended.Load,
 		observe:  func(took time.Duration) { s.metrics.checkpointSeconds.Observe(took.Seconds()) },
+	}
+	if s.data.bucket == nil {
+		c.chain = s.data.log.Chain
 	}
 	s.checkpoints.Go(func() { c.run(run, o.CheckpointEvery) })
 	s.checkpoints.Go(func() { s.rotateKeys(run) })

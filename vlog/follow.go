@@ -73,8 +73,9 @@ func (l *Log) adopted(ctx context.Context, v *view, e Reconfigured) {
 }
 
 // adopt makes the stored chain the one in use, opening the Loglets not yet open and closing those it has dropped. The active one must be there; a
-// sealed one that cannot be opened now is opened when it is read.
-func (l *Log) adopt(ctx context.Context, value []byte, version uint64) error {
+// sealed one that cannot be opened now is opened when it is read. What has been dropped is closed; mine tells of which the storage is this Log's to delete, and
+// may be nil.
+func (l *Log) adopt(ctx context.Context, value []byte, version uint64, mine func(Segment) bool) error {
 	chain, err := DecodeChain(value)
 	if err != nil {
 		return &lastingError{err}
@@ -96,10 +97,15 @@ func (l *Log) adopt(ctx context.Context, value []byte, version uint64) error {
 	l.adopted(ctx, v, Reconfigured{Kind: Followed})
 	if old != nil {
 		for i, s := range old.slots {
-			if !contains(v.slots, s) {
-				if err := s.drop(nil); err != nil {
-					l.opts.Logger.Warn("closing a loglet that is no longer part of the log", "loglet", old.chain.Segments[i].ID, "err", err)
-				}
+			if contains(v.slots, s) {
+				continue
+			}
+			end := Loglet.Close
+			if mine != nil && mine(old.chain.Segments[i]) {
+				end = func(o Loglet) error { return remove(ctx, o) }
+			}
+			if err := s.drop(end); err != nil {
+				l.opts.Logger.Warn("closing a loglet that is no longer part of the log", "loglet", old.chain.Segments[i].ID, "err", err)
 			}
 		}
 	}
@@ -130,7 +136,7 @@ func (l *Log) reload(ctx context.Context) (changed bool, err error) {
 				return false, &lastingError{fmt.Errorf("vlog: the register has gone back from version %d to %d: it was lost, or restored from a backup", v.version, version)}
 			}
 		}
-		if err = l.adopt(ctx, value, version); err == nil {
+		if err = l.adopt(ctx, value, version, nil); err == nil {
 			return true, nil
 		}
 		// A Loglet that the chain names can be missing because, in the meantime, the chain does not name it any more.

@@ -128,9 +128,16 @@ func (l *Log) install(ctx context.Context, chain Chain, ifVersion uint64, next L
 				version = v
 				break
 			}
-			if (e.Kind == Began || e.Kind == Extended || e.Kind == Rolled) && got.names(chain.Active()) {
+			named := chain.Active()
+			if e.Kind == Replaced {
+				named = e.To
+			}
+			if e.Kind != Truncated && got.names(named) {
 				// Ours came first and then another's on top of it; or both name the very same Loglet.
-				return true, errors.Join(letGo(next), l.adopt(ctx, stored, v))
+				if k, ok := next.(keep); ok {
+					next = k.Loglet
+				}
+				return true, errors.Join(letGo(next), l.adopt(ctx, stored, v, func(s Segment) bool { return !chain.names(s) }))
 			}
 			// Another's came first; or ours did, and the Loglet has left the chain since. Either way nobody can want it any more.
 			return false, discard(next)

@@ -625,6 +625,62 @@ func TestReplace(t *testing.T) {
 	}
 }
 
+// unheard is a register whose next answer to a conditional write that has happened is lost, once meanwhile is over.
+type unheard struct {
+	mem.Meta
+	meanwhile func()
+}
+
+func (m *unheard) Store(ctx context.Context, value []byte, ifVersion uint64) (uint64, error) {
+	v, err := m.Meta.Store(ctx, value, ifVersion)
+	if f := m.meanwhile; f != nil && err == nil {
+		m.meanwhile = nil
+		f()
+		return 0, errors.New("timed out")
+	}
+	return v, err
+}
+
+// Who does not hear that his replacement was stored, and finds another's chain on top of it, has won all the same: the old storage goes.
+func TestReplaceThatIsNotHeardOf(t *testing.T) {
+	w := newWorld()
+	meta := new(unheard)
+	w.meta = meta
+	a, b := pair(t, w)
+	mustAppend(t, a, "a")
+	reconfigure(t, a, "next")
+	next := vlog.Segment{Kind: "mem", Config: []byte("archive")}
+	stored, err := w.storage.Provider()(bg, vlog.LogletSpec{ID: 1, Config: next.Config, Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stored.Append(bg, []byte("a")); err != nil {
+		t.Fatal(err)
+	}
+	if err := stored.Seal(bg); err != nil {
+		t.Fatal(err)
+	}
+	meta.meanwhile = func() {
+		mustAppend(t, b, "b")
+		reconfigure(t, b, "last")
+	}
+	if err := a.Replace(bg, 1, next, stored); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stored.Tail(bg); !errors.Is(err, vlog.ErrClosed) {
+		t.Errorf("the handle that was given: %v", err)
+	}
+	if _, err := w.storage.Provider()(bg, vlog.LogletSpec{ID: 1, Config: []byte("log")}); !errors.Is(err, vlog.ErrMissing) {
+		t.Errorf("the old loglet's storage: %v", err)
+	}
+	mustAppend(t, a, "c")
+	for i, l := range []*vlog.Log{a, b} {
+		if got := logtest.All(t, l, 1); fmt.Sprint(got) != "[a b c]" {
+			t.Errorf("log %d is %q", i, got)
+		}
+	}
+}
+
 // What is told of reconfigurations.
 func TestOnReconfigure(t *testing.T) {
 	w := newWorld()

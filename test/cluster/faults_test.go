@@ -211,8 +211,8 @@ func (c *cluster) suffer(t *testing.T, f away, seed uint64) {
 		if f.ends == kept {
 			c.serves(back, c.all()...)
 			for _, at := range c.all() {
-				if n := asleep.notes(t, at); len(n) > 0 {
-					t.Errorf("its clients were seen off, in the eyes of %s: %v", at.name, n)
+				if n, err := asleep.notes(t, at); err != nil || len(n) > 0 {
+					t.Errorf("its clients were seen off, in the eyes of %s: %v, %v", at.name, n, err)
 				}
 			}
 		}

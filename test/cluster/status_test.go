@@ -176,13 +176,13 @@ func (s *sleepers) call(t *testing.T, conn *harness.Conn, action, body string) {
 func (s *sleepers) noticed(t *testing.T, at *node, since time.Time) time.Duration {
 	t.Helper()
 	for {
-		notes := s.notes(t, at)
+		notes, err := s.notes(t, at)
 		took := time.Since(since)
-		if len(notes) == s.n {
+		if err == nil && len(notes) == s.n {
 			return took.Round(time.Millisecond)
 		}
 		if took > back {
-			t.Errorf("of %d clients of a dead node %d have been seen off within %v", s.n, len(notes), back)
+			t.Errorf("of %d clients of a dead node %d have been seen off within %v (%v)", s.n, len(notes), back, err)
 			return took
 		}
 		time.Sleep(50 * time.Millisecond)
@@ -190,20 +190,20 @@ func (s *sleepers) noticed(t *testing.T, at *node, since time.Time) time.Duratio
 }
 
 // notes are the clients whose end a node knows of.
-func (s *sleepers) notes(t *testing.T, at *node) map[string]int {
+func (s *sleepers) notes(t *testing.T, at *node) (map[string]int, error) {
 	t.Helper()
 	text, status, err := request(at, http.MethodGet, fmt.Sprintf("/%s.json?ns=%s&auth=%s", s.path, namespace, secret), "", "", 5*time.Second)
 	notes := map[string]int{}
 	if err == nil && status == http.StatusOK {
 		err = json.Unmarshal(text, &notes)
 	}
-	if err != nil || status != http.StatusOK {
-		t.Logf("who is gone is not known: %d %.200s, %v", status, text, err)
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("%d %.200s", status, text)
 	}
 	for name, n := range notes {
 		if n != 1 {
 			t.Errorf("the end of client %s was noted %d times", name, n)
 		}
 	}
-	return notes
+	return notes, err
 }

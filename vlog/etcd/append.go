@@ -54,7 +54,7 @@ func (l *Loglet) submit(inner, ctx context.Context, r *request) (vlog.Position, 
 	l.queue = append(l.queue, r)
 	if !l.committing {
 		l.committing = true
-		l.background.Go(l.commitAll)
+		l.commits.Go(l.commitAll)
 	}
 	l.mu.Unlock()
 	select {
@@ -190,7 +190,7 @@ func (l *Loglet) giveWay(next vlog.Position, d time.Duration) {
 		case <-changed:
 		case <-over.C:
 			return
-		case <-l.ctx.Done():
+		case <-l.closing:
 			return
 		}
 	}

@@ -41,6 +41,7 @@ type Loglet struct {
 	cancel     context.CancelFunc
 	closing    chan struct{}  // closed by Close
 	calls      sync.WaitGroup // of callers
+	commits    sync.WaitGroup // the committer
 	background sync.WaitGroup
 
 	mu       sync.Mutex
@@ -292,6 +293,7 @@ func (l *Loglet) Close() error {
 	done := make(chan struct{})
 	go func() {
 		l.calls.Wait()
+		l.commits.Wait()
 		close(done)
 	}()
 	patience := time.NewTimer(closeGrace)
@@ -302,9 +304,6 @@ func (l *Loglet) Close() error {
 	case <-patience.C:
 		settled = false
 	}
-	l.mu.Lock()
-	settled = settled && !l.committing
-	l.mu.Unlock()
 	if wrote && settled {
 		// Nobody will ask what this writer has done. If this fails a small key stays until the Loglet is removed.
 		ctx, cancel := context.WithTimeout(l.ctx, 500*time.Millisecond)

@@ -776,6 +776,14 @@ func TestLateWriter(t *testing.T) {
 	if got := heeded(late); got != 0 {
 		t.Fatalf("it heeded its own sign, of %d", got)
 	}
+	other := place.again(t, quick)
+	mustAppend(t, other, "e") // and gives way, whom nobody is behind
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if g, err := client.Get(bg, quick.keys.writer(other.writer)); err != nil || len(g.Kvs) > 0 {
+		t.Fatalf("a handle that was closed while it gave way has left %v, %v", g.Kvs, err)
+	}
 
 	if err := quick.Seal(bg); err != nil {
 		t.Fatal(err)
