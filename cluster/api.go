@@ -159,10 +159,8 @@ func (c *Cluster) call(ctx context.Context, addr, path string, in, out any) erro
 	if res.StatusCode != http.StatusOK {
 		e := &refusal{Status: res.StatusCode}
 		if json.Unmarshal(b, e) != nil || e.What == "" {
-			e.What = strings.TrimSpace(string(b[:min(len(b), 500)]))
-			if e.What == "" {
-				e.What = res.Status
-			}
+			e.What = fmt.Sprintf("%s does not answer as a node's peer port does (%s: %s)", addr, res.Status, strings.TrimSpace(string(b[:min(len(b), 200)])))
+			e.Advice = "Give the address after that node's --peer, by default 100 above its clients' port."
 		}
 		return e
 	}

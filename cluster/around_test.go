@@ -51,3 +51,21 @@ func TestLastVouched(t *testing.T) {
 		t.Errorf("6 was heard at %v", got)
 	}
 }
+
+func TestStranded(t *testing.T) {
+	var c Cluster
+	now := time.Now()
+	c.noteStranded(plan{why: "the sequencer is silent", urgent: true}, now.Add(-strandedAfter/2))
+	if why := c.Stranded(); why != "" {
+		t.Errorf("at once: %q", why)
+	}
+	c.noteStranded(plan{why: "the sequencer is silent", urgent: true}, now)
+	c.stranded = now.Add(-2 * strandedAfter)
+	if why := c.Stranded(); why != "the sequencer is silent" {
+		t.Errorf("after a while: %q", why)
+	}
+	c.noteStranded(plan{why: "there are log servers to spare"}, now)
+	if why := c.Stranded(); why != "" {
+		t.Errorf("when it can be appended to: %q", why)
+	}
+}

@@ -61,6 +61,9 @@ type Cluster struct {
 	failed  chan struct{}
 	blocked string
 
+	stranded    time.Time // since when nothing can be appended; zero: it can
+	strandedWhy string
+
 	adding    sync.Mutex  // held while a member is added to etcd
 	ready     atomic.Bool // the registry is in use
 	pulses    pulses

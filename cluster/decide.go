@@ -60,6 +60,7 @@ type plan struct {
 	sequencers []NodeID      // of each part
 	after      time.Duration // how long the plan has to stand before it is carried out
 	blocked    string        // why nothing can be done although something should be
+	urgent     bool          // nothing can be appended before it is done
 }
 
 const (
@@ -103,13 +104,13 @@ func decide(v view) plan {
 	if len(reasons) == 0 {
 		return plan{}
 	}
-	p.why = strings.Join(slices.Compact(reasons), "; ")
+	p.why, p.urgent = strings.Join(slices.Compact(reasons), "; "), urgent
 	p.after = time.Duration(rank) * calmStep
 	if urgent {
 		p.after = time.Duration(rank) * urgentStep
 	}
 	if p.blocked = v.blocked(by, p); p.blocked != "" {
-		return plan{blocked: p.why + ", but " + p.blocked}
+		return plan{blocked: p.why + ", but " + p.blocked, urgent: urgent}
 	}
 	return p
 }
@@ -142,13 +143,15 @@ func (v view) current() []NodeID {
 func (v view) chooseServers(by map[NodeID]*seen, urgent bool, say func(bool, string, ...any)) []NodeID {
 	current := v.current()
 	base := current
-	if len(v.layout.Servers) > 0 {
+	free := len(v.layout.Servers) == 0
+	if !free {
 		base = nil
 		for _, id := range v.layout.Servers {
 			if m := by[id]; m != nil && m.state != Left && m.logServer {
 				base = append(base, id)
 			}
 		}
+		free = len(base) < len(v.layout.Servers) // what was wished for cannot be had any more
 		if len(base) == 0 {
 			base = current
 		}
@@ -197,8 +200,8 @@ func (v view) chooseServers(by map[NodeID]*seen, urgent bool, say func(bool, str
 			out = append(out, id)
 		}
 	}
-	if len(v.layout.Servers) == 0 {
-		target := v.want
+	if free {
+		target := max(v.want, len(v.layout.Servers))
 		if v.layout.Count > 0 {
 			target = v.layout.Count
 			for len(out) > target { // an operator wanted fewer; the dead go first

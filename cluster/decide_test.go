@@ -33,6 +33,8 @@ func stage(t *testing.T, self NodeID, members string, parts ...part) view {
 				m.state = Draining
 			case 'x':
 				m.state, m.heard, m.alive = Left, false, false
+			case '%':
+				m.state = Left
 			case '^':
 				m.metaLeader = true
 			case '?':
@@ -125,6 +127,8 @@ func TestDecide(t *testing.T) {
 		{name: "one of those is dead", v: stage(t, 1, "1 2 3 L4 L5! L6", on(1, 4, 5, 6)), layout: Layout{Servers: []NodeID{4, 5, 6}}, want: "1 on 1 4 6"},
 		{name: "and stays dead", v: stage(t, 1, "1 2 3 L4 L5! L6", on(1, 1, 4, 6)), layout: Layout{Servers: []NodeID{4, 5, 6}}},
 		{name: "and comes back", v: stage(t, 1, "1 2 3 L4 L5 L6", on(1, 1, 4, 6)), layout: Layout{Servers: []NodeID{4, 5, 6}}, want: "1 on 4 5 6"},
+		{name: "all that were wished for have left", v: stage(t, 1, "1 2 3 L4%", on(1, 4)), layout: Layout{Servers: []NodeID{4}}, want: "1 on 1 2 3"},
+		{name: "one of two that were wished for has left", v: stage(t, 1, "1 2 3 L4 L5%", on(1, 4, 5)), layout: Layout{Servers: []NodeID{4, 5}}, want: "1 on 1 2 4"},
 		{name: "two as the operator wants", v: stage(t, 1, "1 2 3", on(1, 1, 2)), layout: Layout{Servers: []NodeID{1, 2}}},
 		{name: "the sequencer where it was wanted", v: stage(t, 1, "1 2 3", on(1, 1, 2, 3)), layout: Layout{Sequencer: 3}, want: "3 on 1 2 3"},
 		{name: "not while that node is dead", v: stage(t, 1, "1 2 3~", on(1, 1, 2, 3)), layout: Layout{Sequencer: 3}},

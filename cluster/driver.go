@@ -21,6 +21,7 @@ func (c *Cluster) Drive(h Hooks) {
 	c.mu.Unlock()
 	c.wg.Go(d.run)
 	c.wg.Go(c.lookAround)
+	c.wg.Go(d.heal)
 	if h.OnGone != nil {
 		c.wg.Go(d.mourn)
 	}
@@ -69,6 +70,7 @@ func (d *driver) step(now time.Time) {
 	defer d.mu.Unlock()
 	v := d.view(d.h.Log.Chain().Active(), now)
 	p := decide(v)
+	d.c.noteStranded(p, now)
 	if p.blocked != d.blocked {
 		d.blocked = p.blocked
 		d.c.mu.Lock()
@@ -94,6 +96,33 @@ func (d *driver) step(now time.Time) {
 	}
 }
 
+// strandedAfter is how long nothing could be appended to the log until that is said. Moving it takes milliseconds.
+const strandedAfter = 3 * time.Second
+
+// noteStranded takes note of a plan that has to be carried out before anything can be appended.
+func (c *Cluster) noteStranded(p plan, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case !p.urgent:
+		c.stranded = time.Time{}
+	case c.stranded.IsZero():
+		c.stranded = now
+	}
+	c.strandedWhy = p.why + p.blocked
+}
+
+// Stranded returns why nothing can be appended to the log, and has not been for a while; "" if it can, as far as this node knows.
+func (c *Cluster) Stranded() string {
+	c.mu.Lock()
+	since, why := c.stranded, c.strandedWhy
+	c.mu.Unlock()
+	if since.IsZero() || time.Since(since) < strandedAfter {
+		return ""
+	}
+	return c.names(why)
+}
+
 // HandOver moves sequencers off this node, if there is another that can carry them: before the process ends, so that nobody has to find out that it has.
 // Log servers stay where they are.
 func (c *Cluster) HandOver(ctx context.Context) error {
@@ -103,33 +132,55 @@ func (c *Cluster) HandOver(ctx context.Context) error {
 	if d == nil {
 		return nil
 	}
+	if _, err := d.leave(ctx, c.ID(), Draining); err != nil {
+		return fmt.Errorf("cluster: move the sequencer off this node: %w", err)
+	}
+	return nil
+}
+
+// leave moves the end of the log as if a node that is alive were in a state, Draining or Left. It returns whether nothing more is to be done: another may have
+// moved the log at the same time.
+func (d *driver) leave(ctx context.Context, id NodeID, as State) (done bool, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	chain, err := c.chain(ctx)
+	chain, err := d.c.chain(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	from := chain.Active()
 	v := d.view(from, time.Now())
+	uses := false
+	for _, p := range v.active.parts {
+		uses = uses || p.sequencer == id || as == Left && slices.Contains(p.servers, id)
+	}
+	if !uses {
+		return true, nil
+	}
 	for i := range v.members {
-		if v.members[i].id == c.ID() && v.members[i].state == Up {
-			v.members[i].state = Draining
+		if m := &v.members[i]; m.id == id && (m.state == Up || as == Left) {
+			m.state = as
 		}
 	}
 	p := decide(v)
-	if p.why == "" || !slices.ContainsFunc(v.active.parts, func(p part) bool { return p.sequencer == c.ID() }) {
-		return nil
+	if p.blocked != "" {
+		return false, errors.New(d.c.names(p.blocked))
 	}
-	next, err := c.segment(from, p)
+	if p.why == "" {
+		return true, nil
+	}
+	next, err := d.c.segment(from, p)
 	if err != nil {
-		return err
+		return false, err
 	}
 	var overtaken *vlog.OvertakenError
-	if err := d.h.Log.ReconfigureFrom(ctx, from.ID, next); err != nil && !errors.As(err, &overtaken) {
-		return fmt.Errorf("cluster: move the sequencer off this node: %w", err)
+	switch err := d.h.Log.ReconfigureFrom(ctx, from.ID, next); {
+	case errors.As(err, &overtaken):
+		return false, nil
+	case err != nil:
+		return false, err
 	}
-	c.log.Info("moved the sequencer off this node, which ends", "loglet", d.h.Log.Chain().Active().ID)
-	return nil
+	d.c.log.Info("moved the log off a node", "node", d.c.nameOf(id), "loglet", d.h.Log.Chain().Active().ID)
+	return true, nil
 }
 
 // reconfigure moves the log to where p says, if it is still where v saw it. It returns whether it has done or tried anything.

@@ -28,6 +28,9 @@ func (c *Cluster) Drain(ctx context.Context, node string) error {
 	if m.Database() && len(c.ables(m.ID)) == 0 {
 		return &StartError{What: "there is no other database node that is alive and not draining", Advice: "Start another one first, or simply end this one."}
 	}
+	if err := c.mayDrain(ctx, m); err != nil {
+		return err
+	}
 	if err := c.setState(ctx, m.ID, Draining); err != nil {
 		return err
 	}
@@ -37,6 +40,36 @@ func (c *Cluster) Drain(ctx context.Context, node string) error {
 // ables are the database nodes that could do the work of id.
 func (c *Cluster) ables(id NodeID) []Member {
 	return slices.DeleteFunc(c.Members(), func(m Member) bool { return m.ID == id || !m.Database() || !m.Alive || m.State != Up })
+}
+
+// mayDrain refuses what could not be ended beside those that are drained already.
+func (c *Cluster) mayDrain(ctx context.Context, m Member) error {
+	drained := map[NodeID]bool{}
+	names, all, up := []string(nil), 0, 0
+	for _, o := range c.Members() {
+		if o.State == Draining && o.ID != m.ID {
+			drained[o.ID], names = true, append(names, o.Name)
+		}
+		if o.Database() && o.State != Left {
+			all, up = all+1, up+b2i(o.Alive && o.State == Up && o.ID != m.ID)
+		}
+	}
+	if len(drained) == 0 {
+		return nil
+	}
+	chain, err := c.chain(ctx)
+	if err != nil {
+		return err
+	}
+	short := c.meta != nil && m.Database() && up <= all/2
+	for _, p := range c.parts(chain.Active()) {
+		left := slices.DeleteFunc(slices.Clone(p.servers), func(id NodeID) bool { return id == m.ID || drained[id] })
+		short = short || slices.Contains(p.servers, m.ID) && len(left) <= len(p.servers)/2
+	}
+	if short {
+		return &StartError{What: fmt.Sprintf("with %v drained already, no majority would be left without %s", names, m.Name), Advice: "Bring them back first (`rebase cluster undrain`)."}
+	}
+	return nil
 }
 
 // expendable says whether a loglet can be sealed and appended to without a node.
@@ -116,7 +149,7 @@ func (c *Cluster) until(ctx context.Context, else_ string, ok func(*vlog.Log) bo
 }
 
 // Remove takes a node out of the cluster for good. The log leaves it first, so a node that is alive can be removed; one that is removed ends, and never
-// comes back under its number. Sealed parts of the log that would be left without a majority of their disks are copied to others first. Without force it is
+// comes back under its number. Parts of the log that would be left without a majority of their disks are copied to others before. Without force it is
 // refused where that cannot be done, or where it would leave etcd without a majority.
 func (c *Cluster) Remove(ctx context.Context, node string, force bool) error {
 	if err := c.usable(); err != nil {
@@ -165,7 +198,7 @@ func (c *Cluster) dismiss(ctx context.Context, r Record) error {
 	return nil
 }
 
-// mayRemove refuses a removal that would cost a majority. Parts of the log that would lose theirs are copied to other disks before.
+// mayRemove refuses a removal that would cost a majority. What of the log would lose its own goes to other disks before.
 func (c *Cluster) mayRemove(ctx context.Context, m Member, force bool) error {
 	if m.Database() && len(slices.DeleteFunc(c.Members(), func(o Member) bool { return !o.Database() || o.State == Left || o.ID == m.ID })) == 0 {
 		return &StartError{What: m.Name + " is the only database node", Advice: "A cluster ends with its last node: end that and delete its folder."}
@@ -184,6 +217,47 @@ func (c *Cluster) mayRemove(ctx context.Context, m Member, force bool) error {
 			return &StartError{What: fmt.Sprintf("without %s there is no majority of database nodes: %d of %d are alive", m.Name, alive, all), Advice: "Start the others first."}
 		}
 	}
+	if !m.Alive {
+		return c.secure(ctx, m)
+	}
+	// It is drained first, lest it be taken for a spare; and stays in the cluster if the log cannot do without it.
+	if err := c.setState(ctx, m.ID, Draining); err != nil {
+		return err
+	}
+	err := c.retreat(ctx, m)
+	if err == nil {
+		err = c.secure(ctx, m)
+	}
+	if err != nil && m.State == Up {
+		err = errors.Join(err, c.setState(context.WithoutCancel(ctx), m.ID, Up))
+	}
+	return err
+}
+
+// retreat moves the end of the log off a node that is alive.
+func (c *Cluster) retreat(ctx context.Context, m Member) error {
+	c.mu.Lock()
+	d := c.driver
+	c.mu.Unlock()
+	if d == nil {
+		return errNotReady
+	}
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	for {
+		done, err := d.leave(ctx, m.ID, Left)
+		switch {
+		case done:
+			return nil
+		case err != nil:
+			return &StartError{What: "the log cannot leave " + m.Name, Err: err, Advice: "Start the nodes that are silent, or give --force if its disk is lost in any case."}
+		}
+		sleep(ctx, 20*time.Millisecond) // another has moved it meanwhile
+	}
+}
+
+// secure sees to it that no part of the log is left without a majority of its disks when a node goes, from which the log has retreated if it could.
+func (c *Cluster) secure(ctx context.Context, m Member) error {
 	c.mu.Lock()
 	hooks := c.hooks
 	c.mu.Unlock()
@@ -194,10 +268,17 @@ func (c *Cluster) mayRemove(ctx context.Context, m Member, force bool) error {
 	if err != nil {
 		return err
 	}
-	for _, s := range c.endangered(chain, m.ID) {
+	if s := chain.Active(); c.endangers(s, m.ID) {
+		return &StartError{What: fmt.Sprintf("the log, from entry %d on, would be left without a majority of its disks", s.Start),
+			Advice: "Start " + m.Name + " with its data folder. If that is lost for good, so is what was written: restore the cluster from a backup, or remove the node with --force."}
+	}
+	for _, s := range chain.Segments {
+		if !s.Sealed || s.End == s.Start || !c.endangers(s, m.ID) {
+			continue
+		}
 		if err := c.rebuild(ctx, hooks.Log, s, m.ID); err != nil {
 			return &StartError{What: fmt.Sprintf("entries %d to %d of the log would be left without a majority of their disks, and cannot be copied to others", s.Start, s.End-1), Err: err,
-				Advice: "They go when they are trimmed (see `rebase log status`); try again then, or give --force if the disk is lost in any case."}
+				Advice: "They go when they are trimmed (see `rebase log status`); try again then, or remove the node with --force if its disk is lost in any case."}
 		}
 	}
 	return nil
@@ -308,6 +389,9 @@ func (c *Cluster) target(t Target) (vlog.Segment, *Layout, error) {
 	onNodes := t.Kind == "native" || t.Kind == "striped"
 	if !onNodes && (len(t.Servers) > 0 || t.Sequencer != "") {
 		return bad("Leave them out.", "--servers and --sequencer are for native and striped logs")
+	}
+	if t.Stripes < 0 || t.Stripes > 0 && t.Kind != "striped" {
+		return bad("Leave it out, or move to striped.", "--stripes is for striped logs, and a number above 0")
 	}
 	if onNodes && len(t.Endpoints) > 0 {
 		return bad("Leave them out.", "--endpoints are for logs on etcd and ZooKeeper")

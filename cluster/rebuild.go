@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"rebase/vlog"
 	"rebase/vlog/native"
@@ -18,23 +19,88 @@ import (
 // rebuildBytes is how much is read and written at a time.
 const rebuildBytes = 4 << 20
 
-// endangered are the sealed segments of a chain, with entries, that would be left without a majority of their disks if a node went.
-func (c *Cluster) endangered(chain vlog.Chain, gone NodeID) (out []vlog.Segment) {
-	stays := func(id NodeID) bool {
+// remaining are those of a part's servers that have not left the cluster.
+func (c *Cluster) remaining(p part) []NodeID {
+	return slices.DeleteFunc(slices.Clone(p.servers), func(id NodeID) bool {
 		r, ok := c.registry.get(id)
-		return ok && id != gone && r.State != Left
+		return !ok || r.State == Left
+	})
+}
+
+// endangers says whether a segment would be left without a majority of its disks if a node went.
+func (c *Cluster) endangers(s vlog.Segment, gone NodeID) bool {
+	for _, p := range c.parts(s) {
+		left := slices.DeleteFunc(c.remaining(p), func(id NodeID) bool { return id == gone })
+		if slices.Contains(p.servers, gone) && len(left) <= len(p.servers)/2 {
+			return true
+		}
 	}
-	for _, s := range chain.Segments {
-		if !s.Sealed || s.End == s.Start {
+	return false
+}
+
+// heal copies sealed parts of the log that are on fewer disks than they could be, because a node has left, say, or the cluster has grown: the next node that is
+// lost must not cost them their majority. The database node of the lowest number that is alive does it.
+func (d *driver) heal() {
+	c := d.c
+	trouble := complaint{first: 10 * time.Second, every: time.Minute}
+	for {
+		sleep(c.ctx, time.Second)
+		if c.ctx.Err() != nil {
+			return
+		}
+		if c.rank() != 0 || !slices.ContainsFunc(d.h.Log.Chain().Segments, c.wounded) {
 			continue
 		}
-		for _, p := range c.parts(s) {
-			left := len(slices.DeleteFunc(slices.Clone(p.servers), func(id NodeID) bool { return !stays(id) }))
-			if slices.Contains(p.servers, gone) && left <= len(p.servers)/2 {
-				out = append(out, s)
+		chain, err := c.chain(c.ctx) // the log's own may be older
+		if err != nil {
+			continue
+		}
+		for _, s := range chain.Segments {
+			if !c.wounded(s) {
+				continue
+			}
+			ctx, cancel := context.WithTimeout(c.ctx, healTimeout)
+			err := c.rebuild(ctx, d.h.Log, s, 0)
+			cancel()
+			var overtaken *vlog.OvertakenError
+			if err != nil && !errors.As(err, &overtaken) {
+				if trouble.due(time.Now()) && c.ctx.Err() == nil {
+					c.log.Warn("a part of the log that is on too few disks could not be copied to others for a while; it is tried again and again",
+						"loglet", s.ID, "from", s.Start, "to", s.End, "err", err)
+				}
+				sleep(c.ctx, 5*time.Second)
 				break
 			}
+			trouble = complaint{first: trouble.first, every: trouble.every}
 		}
+	}
+}
+
+// healTimeout is for one part of the log, which may have gigabytes.
+const healTimeout = 10 * time.Minute
+
+// wounded says whether a segment is a sealed native one, with entries, of which a copy would survive the loss of more disks.
+func (c *Cluster) wounded(s vlog.Segment) bool {
+	if !s.Sealed || s.End == s.Start || s.Kind != "native" {
+		return false
+	}
+	homes := len(c.homes(0))
+	return slices.ContainsFunc(c.parts(s), func(p part) bool {
+		return len(c.remaining(p))-majority(len(p.servers)) < homes-majority(homes)
+	})
+}
+
+func majority(n int) int { return n/2 + 1 }
+
+// homes are the log servers for a copy of a part of the log, when gone goes.
+func (c *Cluster) homes(gone NodeID) (out []core.Node) {
+	for _, m := range c.Members() {
+		if m.Disk != 0 && m.Alive && m.State == Up && m.ID != gone && len(out) < c.o.LogServers {
+			out = append(out, core.Node(m.ID))
+		}
+	}
+	if len(out)%2 == 0 && len(out) > 0 {
+		out = out[1:] // an even number survives nothing more
 	}
 	return out
 }
@@ -44,12 +110,7 @@ func (c *Cluster) rebuild(ctx context.Context, log *vlog.Log, s vlog.Segment, go
 	if s.Kind != "native" {
 		return fmt.Errorf("a loglet of kind %s cannot be copied", s.Kind)
 	}
-	var w native.Wish
-	for _, m := range c.Members() {
-		if m.Disk != 0 && m.Alive && m.State == Up && m.ID != gone && len(w.Servers) < c.o.LogServers {
-			w.Servers = append(w.Servers, core.Node(m.ID))
-		}
-	}
+	w := native.Wish{Servers: c.homes(gone)}
 	w.Count = len(w.Servers)
 	fresh, err := c.node.Provider()(ctx, vlog.LogletSpec{ID: s.ID, Config: w.Encode(), Create: true, Lowest: log.Chain().Lowest})
 	if err != nil {

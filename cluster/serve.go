@@ -92,6 +92,9 @@ func (c *Cluster) retire(ctx context.Context, name string, by NodeID) error {
 	if m.Alive {
 		return &refusal{Status: http.StatusConflict, What: fmt.Sprintf("node %s is alive", m.Name), Advice: "Only a node that is lost can be replaced so; end it first, or join under another name and remove it then."}
 	}
+	if err := c.secure(ctx, m); err != nil {
+		return refuse(err)
+	}
 	c.log.Info("removing a node that is replaced", "name", m.Name, "id", m.ID.String())
 	return c.dismiss(ctx, m.Record)
 }

@@ -162,6 +162,11 @@ func (d *data) healthy(ctx context.Context) error {
 	if err := d.store.Err(); err != nil {
 		return err
 	}
+	if d.cluster != nil {
+		if why := d.cluster.Stranded(); why != "" {
+			return errors.New("the log cannot be written: " + why)
+		}
+	}
 	_, err := d.log.Tail(ctx)
 	return err
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,7 +18,7 @@ type clusterCmd struct {
 	Status  clusterStatusCmd  `cmd:"" help:"Show the nodes, as the one that is asked sees them."`
 	Drain   clusterDrainCmd   `cmd:"" help:"Prepare a node for its end: its clients move to others, and it orders and keeps the log no more."`
 	Undrain clusterUndrainCmd `cmd:"" help:"Take a drained node back."`
-	Remove  clusterRemoveCmd  `cmd:"" help:"Remove a node for good. One that is still running should be drained before; a dead one may be removed at once."`
+	Remove  clusterRemoveCmd  `cmd:"" help:"Remove a node for good, running or dead. What only it has of the log is copied to others before."`
 	Digest  clusterDigestCmd  `cmd:"" help:"Compare the state of all replicas now, and not only at the usual times."`
 }
 
@@ -125,5 +127,43 @@ func (c *clusterDigestCmd) Run(ctx context.Context, std streams, a *clusterCmd) 
 	if err != nil || printed {
 		return err
 	}
-	return printCluster(std, &s)
+	if err := printCluster(std, &s); err != nil {
+		return err
+	}
+	fmt.Fprintf(std.out, "\n%s\n", verdict(s.Nodes))
+	return nil
+}
+
+// verdict says which replicas are known to be alike. Of those that are not, each has been told of.
+func verdict(nodes []clusteradmin.Node) string {
+	at := uint64(0)
+	for _, n := range nodes {
+		at = max(at, n.DigestAt)
+	}
+	sums := map[string][]string{}
+	var silent []string
+	for _, n := range nodes {
+		switch {
+		case n.Role == "log" || n.State == "left":
+		case n.DigestAt == at && n.Digest != "":
+			sums[n.Digest] = append(sums[n.Digest], n.Name)
+		default:
+			silent = append(silent, n.Name)
+		}
+	}
+	var said []string
+	for _, sum := range slices.Sorted(maps.Keys(sums)) {
+		said = append(said, fmt.Sprintf("%s: %s", strings.Join(sums[sum], ", "), sum))
+	}
+	text := fmt.Sprintf("The replicas differ at position %d (%s).", at, strings.Join(said, "; "))
+	switch len(sums) {
+	case 0:
+		return "No replica has summed up its state yet."
+	case 1:
+		text = fmt.Sprintf("Same state at position %d (%s).", at, said[0])
+	}
+	if len(silent) > 0 {
+		text += " Not yet compared: " + strings.Join(silent, ", ") + "."
+	}
+	return text
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"time"
 
@@ -48,6 +49,11 @@ func (c *clusterFlags) options(belongs bool) (*cluster.Options, error) {
 	}
 	if u, err := url.Parse(c.Advertise); c.Advertise != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
 		return nil, &usageError{fmt.Errorf("--advertise %s is no address that clients could be sent to: it has to begin with http:// or https://", c.Advertise)}
+	}
+	for _, addr := range c.Join {
+		if host, port, err := net.SplitHostPort(addr); err != nil || host == "" || port == "" {
+			return nil, &usageError{fmt.Errorf("--join %s is no address: give HOST:PORT, the peer port of a node of the cluster", addr)}
+		}
 	}
 	if c.LogServers < 1 || c.LogServers%2 == 0 {
 		return nil, &usageError{errors.New("--log-servers must be odd: an even number of disks survives no more losses than one less")}
