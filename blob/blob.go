@@ -2,6 +2,7 @@ package blob
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -83,16 +84,22 @@ func Open(_ context.Context, address string) (Bucket, error) {
 	return nil, fmt.Errorf("blob: %q is neither an absolute path nor a URL with file:/// or s3://", u.Redacted())
 }
 
-// Check finds out whether the bucket is there and may be read: it asks for an object that does not exist.
+// Check finds out whether the bucket is there and may be read and written: it asks for an object that does not exist, makes it, and deletes it.
 func Check(ctx context.Context, b Bucket) error {
-	r, err := b.Get(ctx, "check/none", 0, 1) // not Size: a HEAD request is not told why it fails
-	if errors.Is(err, ErrNotFound) {
-		return nil
+	key := "check/" + strings.ToLower(rand.Text())
+	switch r, err := b.Get(ctx, key, 0, 1); { // not Size: a HEAD request is not told why it fails
+	case err == nil:
+		return errors.Join(errors.New("blob: an object that nobody has made is there"), r.Close())
+	case !errors.Is(err, ErrNotFound):
+		return err
 	}
-	if err == nil {
-		err = r.Close()
+	if err := b.Put(ctx, key, strings.NewReader("rebase"), 6); err != nil {
+		return fmt.Errorf("blob: nothing can be written: %w", err)
 	}
-	return err
+	if err := b.Delete(ctx, key); err != nil {
+		return fmt.Errorf("blob: nothing can be deleted: %w", err)
+	}
+	return nil
 }
 
 const maxKey = 900 // S3 allows 1024, with the prefix of the bucket

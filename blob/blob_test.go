@@ -448,3 +448,18 @@ func TestFolderIsPrivate(t *testing.T) {
 		t.Fatal("the temporary folder is listed")
 	}
 }
+
+// A folder that cannot be made is told of before anything is kept in it.
+func TestCheckFindsThatNothingCanBeWritten(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b, err := Open(bg, filepath.Join(file, "bucket"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Check(bg, b); err == nil {
+		t.Error("a bucket below a file can be used")
+	}
+}
