@@ -65,6 +65,7 @@ type Cluster struct {
 	strandedWhy string
 
 	adding    sync.Mutex  // held while a member is added to etcd
+	securing  sync.Mutex  // held while a node is about to be replaced
 	ready     atomic.Bool // the registry is in use
 	pulses    pulses
 	around    around

@@ -92,11 +92,22 @@ func (c *Cluster) retire(ctx context.Context, name string, by NodeID) error {
 	if m.Alive {
 		return &refusal{Status: http.StatusConflict, What: fmt.Sprintf("node %s is alive", m.Name), Advice: "Only a node that is lost can be replaced so; end it first, or join under another name and remove it then."}
 	}
-	if err := c.secure(ctx, m); err != nil {
-		return refuse(err)
+	if err := c.secured(m); err != nil {
+		return err
 	}
 	c.log.Info("removing a node that is replaced", "name", m.Name, "id", m.ID.String())
 	return c.dismiss(ctx, m.Record)
+}
+
+// secured is secure for a node that asks again and again, and does not wait for as long as copying takes.
+func (c *Cluster) secured(m Member) error {
+	if !c.securing.TryLock() {
+		return &refusal{Status: http.StatusServiceUnavailable, What: "parts of the log of which " + m.Name + " had a copy are being copied to others"}
+	}
+	defer c.securing.Unlock()
+	ctx, cancel := context.WithTimeout(c.ctx, healTimeout)
+	defer cancel()
+	return refuse(c.secure(ctx, m))
 }
 
 // databases are the peer addresses of the database nodes.
