@@ -11,6 +11,8 @@
 //     node, or an external one. Nodes that are only log servers do not run etcd; database nodes register them.
 //   - The driver: watches who is heard, and moves the native log away from nodes that are dead, drained or removed, and on to nodes that
 //     have come. What to do is decided by a function without input and output (decide), which is simulated in the tests.
+//   - Beside it: who is silent here is asked after among those who are heard (around.go), and sealed parts of the log are copied to as many disks
+//     as they should be on (rebuild.go).
 //
 // # What it promises
 //
@@ -18,6 +20,8 @@
 //   - Nobody without the cluster's secret gets beyond the TLS handshake of a peer port. Without a secret the port listens on loopback
 //     only, and web pages of this machine's browsers cannot call it.
 //   - The driver never touches a log that an operator has put on an engine of another kind than native.
+//   - No node is removed or replaced, but by force, if that would cost a part of the log its majority of disks.
+//   - A node that any other hears is not taken for gone.
 //   - A false suspicion costs a reconfiguration, never an entry. Repeated ones are slowed down.
 //
 // # What the caller must do
