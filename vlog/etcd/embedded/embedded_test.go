@@ -521,3 +521,24 @@ func TestAddWaitsForTheOneBefore(t *testing.T) {
 		t.Errorf("it was proposed:\n%s", s)
 	}
 }
+
+// A member that starts before the one it asks has heard that it was added tries again.
+func TestJoinWhereNobodyHasHeardOfItYet(t *testing.T) {
+	a := start(t, options(t, "a", nil))
+	o := options(t, "b", nil)
+	o.InitialCluster = fmt.Sprintf("a=%s,b=%s", a.opts.Advertise, o.Listen)
+	added := make(chan error, 1)
+	go func() {
+		time.Sleep(700 * time.Millisecond)
+		_, id, err := Add(soon(t), a.Client(), "b", o.Listen)
+		if err == nil {
+			err = Promote(soon(t), a.Client(), id)
+		}
+		added <- err
+	}()
+	b := start(t, o)
+	if err := <-added; err != nil {
+		t.Fatal(err)
+	}
+	put(t, b, "k", "v")
+}

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -69,6 +70,11 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	started := make(chan result, 1)
 	go func() {
 		e, err := embed.StartEtcd(config)
+		for begun := time.Now(); err != nil && o.InitialCluster != "" && behind(err) && time.Since(begun) < behindPatience && rest(ctx); {
+			if config, err = o.config(); err == nil {
+				e, err = embed.StartEtcd(config)
+			}
+		}
 		started <- result{e, err}
 	}()
 	var r result
@@ -101,6 +107,13 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	}
 	return s, nil
 }
+
+// A member that joins asks another for the list of all, and stops if that is not the one it was given. The one it asks may not have heard yet that it was added.
+func behind(err error) bool {
+	return strings.Contains(err.Error(), "error validating peerURLs")
+}
+
+const behindPatience = 10 * time.Second
 
 // marker is what tells whose a folder is.
 type marker struct {
